@@ -1,1 +1,38 @@
-//! placeholder
+//! The AWS calls Modloop makes: queues, bundles in S3, secrets.
+//!
+//! Every client honours `AWS_ENDPOINT_URL`, so the same code runs against a local cloud.
+
+mod bundles;
+mod error;
+mod queue;
+mod secret;
+
+pub use aws_config::SdkConfig;
+pub use bundles::BundleStorage;
+pub use error::CloudError;
+pub use queue::{RetrainQueue, ScoreQueue, Sent};
+pub use secret::secret;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
+use std::time::Duration;
+
+/// Reads region, credentials and endpoint from the environment, once per process.
+///
+/// TLS comes from rustls with ring: no C build, and no entropy collection in a cold start.
+pub async fn sdk_config() -> SdkConfig {
+    let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(20))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::standard().with_max_attempts(4))
+        .timeout_config(timeouts)
+        .load()
+        .await
+}

@@ -1,0 +1,71 @@
+use std::path::Path;
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use tokio::io::AsyncWriteExt;
+
+use crate::CloudError;
+
+/// Model bundles in S3.
+#[derive(Debug, Clone)]
+pub struct BundleStorage {
+    client: Client,
+}
+
+impl BundleStorage {
+    /// Path-style addresses are used with a local endpoint, which has no name per bucket.
+    pub fn new(config: &SdkConfig) -> Self {
+        let local = config.endpoint_url().is_some();
+        let settings = aws_sdk_s3::config::Builder::from(config).force_path_style(local).build();
+        Self { client: Client::from_conf(settings) }
+    }
+
+    /// Writes the object at `s3://bucket/key` to `destination`, piece by piece. What was written
+    /// before an error stays there and must not be trusted.
+    pub async fn download(&self, uri: &str, destination: &Path) -> Result<(), CloudError> {
+        let (bucket, key) = split(uri)?;
+        let write_error =
+            |source| CloudError::Write { path: destination.display().to_string(), source };
+        let mut answer = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(|e| CloudError::from_sdk(uri.to_owned(), e))?;
+        let mut file = tokio::fs::File::create(destination).await.map_err(write_error)?;
+        while let Some(piece) = answer
+            .body
+            .try_next()
+            .await
+            .map_err(|e| CloudError::Unavailable { what: uri.to_owned(), reason: e.to_string() })?
+        {
+            file.write_all(&piece).await.map_err(write_error)?;
+        }
+        file.flush().await.map_err(write_error)
+    }
+}
+
+fn split(uri: &str) -> Result<(&str, &str), CloudError> {
+    uri.strip_prefix("s3://")
+        .and_then(|rest| rest.split_once('/'))
+        .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
+        .ok_or_else(|| CloudError::Unexpected {
+            what: format!("bundle address {uri:?}"),
+            reason: "expected s3://bucket/key".into(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_split_or_refused() {
+        assert_eq!(split("s3://b/k/x.tar.gz").expect("an address"), ("b", "k/x.tar.gz"));
+        for bad in ["", "s3://", "s3://b", "s3://b/", "https://b/k"] {
+            assert!(split(bad).is_err(), "{bad}");
+        }
+    }
+}
