@@ -1,0 +1,1 @@
+//! Prepares pinned tools under the ignored folder.
