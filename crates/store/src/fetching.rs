@@ -1,0 +1,5 @@
+//! What fetch asks of the store.
+
+use crate::Store;
+
+impl Store {}

@@ -1,0 +1,5 @@
+//! What the monitor asks of the store.
+
+use crate::Store;
+
+impl Store {}
