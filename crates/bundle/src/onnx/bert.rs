@@ -1,0 +1,229 @@
+use super::graph::Operator::{Microsoft, Standard};
+use super::graph::{GraphBuilder, Value, float, integer, integers, none};
+use super::proto::{Attribute, Extent, FLOAT, INT64};
+use super::signature::{INPUT, OUTPUT, declare};
+use crate::checkpoint::Matrix;
+use crate::quantise::{QuantisedRows, ZERO_POINT, quantise_rows};
+use crate::{BundleError, Checkpoint};
+
+/// How a graph computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// As trained; what the quantised graph is compared with.
+    Fp32,
+    /// Weights in eight bits with a scale per output channel; activations quantised as they come, one
+    /// scale a window. Word embeddings in eight bits with a scale per word. What is served.
+    Int8,
+}
+
+/// Writes a BERT classifier as an ONNX file: input `input_ids` int64 `[1, S]`, output `logits` float
+/// `[1, labels]`, mean pooling over all S tokens, then the linear head.
+///
+/// The batch is one and windows are not padded, because a scale per window is what keeps a score
+/// independent of whatever else is scored at the same time.
+pub fn export(checkpoint: &Checkpoint, precision: Precision) -> Result<Vec<u8>, BundleError> {
+    let mut writer = BertWriter { checkpoint, precision, graph: GraphBuilder::default() };
+    let mut hidden = writer.embeddings()?;
+    for layer in 0..checkpoint.config().num_hidden_layers {
+        hidden = writer.attention(&format!("encoder.layer.{layer}.attention"), hidden)?;
+        hidden = writer.feed_forward(&format!("encoder.layer.{layer}"), hidden)?;
+    }
+    let labels = writer.mean_pool_and_classify(hidden)?;
+    let input = declare(INPUT, INT64, vec![Extent::Fixed(1), Extent::Named("tokens".to_owned())]);
+    let output = declare(OUTPUT, FLOAT, vec![Extent::Fixed(1), Extent::Fixed(labels as i64)]);
+    Ok(writer.graph.finish(input, output))
+}
+
+struct BertWriter<'a> {
+    checkpoint: &'a Checkpoint,
+    precision: Precision,
+    graph: GraphBuilder,
+}
+
+impl BertWriter<'_> {
+    /// Word, position and token type, summed and normalised: `[1, S, hidden]`.
+    fn embeddings(&mut self) -> Result<Value, BundleError> {
+        let words = self.word_embeddings()?;
+        let positions = self.position_embeddings()?;
+        let sum = self.graph.node(Standard("Add"), "embeddings", &[words, positions], vec![]);
+        let (gamma, beta) = self.norm("embeddings.LayerNorm")?;
+        Ok(self.graph.node(
+            Standard("LayerNormalization"),
+            "embeddings.normalised",
+            &[sum, gamma, beta],
+            vec![self.epsilon()],
+        ))
+    }
+
+    fn word_embeddings(&mut self) -> Result<Value, BundleError> {
+        let name = "embeddings.word_embeddings.weight";
+        let (words, hidden) = (self.checkpoint.config().vocab_size, self.checkpoint.config().hidden_size);
+        let table = self.checkpoint.matrix(name, words, hidden)?;
+        if self.precision == Precision::Fp32 {
+            let table = self.graph.floats(name, &[words, hidden], &table.values);
+            return Ok(self.graph.node(Standard("Gather"), "words", &[table, INPUT.into()], vec![]));
+        }
+        let table = quantise_rows(&table);
+        let values = self.graph.signed_bytes(name, &[words, hidden], &table.values);
+        let scales = self.graph.floats("embeddings.word_embeddings.scale", &[words, 1], &table.scales);
+        let values = self.graph.node(Standard("Gather"), "words.quantised", &[values, INPUT.into()], vec![]);
+        let scales = self.graph.node(Standard("Gather"), "words.scale", &[scales, INPUT.into()], vec![]);
+        let to_float = vec![integer("to", FLOAT as usize)];
+        let values = self.graph.node(Standard("Cast"), "words.unscaled", &[values], to_float);
+        Ok(self.graph.node(Standard("Mul"), "words", &[values, scales], vec![]))
+    }
+
+    /// The first S rows of the position table. A text is all of token type 0, so that type's embedding
+    /// is added to every position beforehand.
+    fn position_embeddings(&mut self) -> Result<Value, BundleError> {
+        let (positions, hidden) =
+            (self.checkpoint.config().max_position_embeddings, self.checkpoint.config().hidden_size);
+        let mut table =
+            self.checkpoint.matrix("embeddings.position_embeddings.weight", positions, hidden)?.values;
+        let types = self.checkpoint.config().type_vocab_size;
+        let types = self.checkpoint.matrix("embeddings.token_type_embeddings.weight", types, hidden)?;
+        for row in table.chunks_exact_mut(hidden) {
+            row.iter_mut().zip(types.row(0)).for_each(|(position, text)| *position += text);
+        }
+        let table = self.graph.floats("embeddings.position_embeddings", &[positions, hidden], &table);
+        let length = vec![integer("start", 1), integer("end", 2)];
+        let length = self.graph.node(Standard("Shape"), "tokens", &[INPUT.into()], length);
+        let first = self.graph.integers("positions.first", &[0]);
+        let axis = self.graph.integers("positions.axis", &[0]);
+        Ok(self.graph.node(Standard("Slice"), "positions", &[table, first, length, axis], vec![]))
+    }
+
+    /// Multi-head self-attention, added to what came in and normalised.
+    fn attention(&mut self, prefix: &str, hidden: Value) -> Result<Value, BundleError> {
+        let context = self.self_attention(prefix, &hidden)?;
+        let width = self.checkpoint.config().hidden_size;
+        let output = self.dense(&format!("{prefix}.output.dense"), context, width, width)?;
+        self.add_and_normalise(&format!("{prefix}.output"), output, hidden)
+    }
+
+    fn self_attention(&mut self, prefix: &str, hidden: &Value) -> Result<Value, BundleError> {
+        let (weight, bias) = self.query_key_value(prefix)?;
+        let heads = vec![integer("num_heads", self.checkpoint.config().num_attention_heads)];
+        let name = format!("{prefix}.self");
+        let bias = self.graph.floats(&format!("{name}.bias"), &[bias.len()], &bias);
+        if self.precision == Precision::Fp32 {
+            let weight = self.transposed(&format!("{name}.weight"), &weight);
+            return Ok(self.graph.node(
+                Microsoft("Attention"),
+                &name,
+                &[hidden.clone(), weight, bias],
+                heads,
+            ));
+        }
+        let weight = self.quantised(&format!("{name}.weight"), &quantise_rows(&weight));
+        let quantise = format!("{name}.input");
+        let [input, scale, zero] =
+            self.graph.node3(Standard("DynamicQuantizeLinear"), &quantise, std::slice::from_ref(hidden));
+        let inputs = [input, weight.values, bias, scale, weight.scales, none(), zero, weight.zero_point];
+        Ok(self.graph.node(Microsoft("QAttention"), &name, &inputs, heads))
+    }
+
+    /// The three projections as one layer `[3 · hidden, hidden]`, in the order the operator wants.
+    fn query_key_value(&self, prefix: &str) -> Result<(Matrix, Vec<f32>), BundleError> {
+        let hidden = self.checkpoint.config().hidden_size;
+        let mut weight = Matrix { rows: 3 * hidden, columns: hidden, values: Vec::new() };
+        let mut bias = Vec::new();
+        for part in ["query", "key", "value"] {
+            let name = format!("{prefix}.self.{part}");
+            weight.values.extend(self.checkpoint.matrix(&format!("{name}.weight"), hidden, hidden)?.values);
+            bias.extend(self.checkpoint.vector(&format!("{name}.bias"), hidden)?);
+        }
+        Ok((weight, bias))
+    }
+
+    /// Widen, exact Gelu, narrow; added to what came in and normalised.
+    fn feed_forward(&mut self, prefix: &str, hidden: Value) -> Result<Value, BundleError> {
+        let (width, wide) =
+            (self.checkpoint.config().hidden_size, self.checkpoint.config().intermediate_size);
+        let widened = self.dense(&format!("{prefix}.intermediate.dense"), hidden.clone(), width, wide)?;
+        let gelu = format!("{prefix}.intermediate.gelu");
+        let activated = self.graph.node(Microsoft("Gelu"), &gelu, &[widened], vec![]);
+        let output = self.dense(&format!("{prefix}.output.dense"), activated, wide, width)?;
+        self.add_and_normalise(&format!("{prefix}.output"), output, hidden)
+    }
+
+    /// The mean of all tokens, then one logit a label. The head stays in fp32: it is tiny, and its
+    /// error would go straight into the scores.
+    fn mean_pool_and_classify(&mut self, hidden: Value) -> Result<usize, BundleError> {
+        let (weight, bias) = self.checkpoint.head()?;
+        let over_tokens = vec![integers("axes", &[1]), integer("keepdims", 0)];
+        let pooled = self.graph.node(Standard("ReduceMean"), "pooled", &[hidden], over_tokens);
+        let bias = self.graph.floats("classifier.bias", &[bias.len()], &bias);
+        let labels = weight.rows;
+        let weight = self.graph.floats("classifier.weight", &[labels, weight.columns], &weight.values);
+        let by_rows = vec![integer("transB", 1)];
+        self.graph.node(Standard("Gemm"), OUTPUT, &[pooled, weight, bias], by_rows);
+        Ok(labels)
+    }
+
+    /// A linear layer from `from` to `to` features.
+    fn dense(&mut self, name: &str, input: Value, from: usize, to: usize) -> Result<Value, BundleError> {
+        let weight = self.checkpoint.matrix(&format!("{name}.weight"), to, from)?;
+        let bias = self.checkpoint.vector(&format!("{name}.bias"), to)?;
+        let bias = self.graph.floats(&format!("{name}.bias"), &[to], &bias);
+        if self.precision == Precision::Fp32 {
+            let weight = self.transposed(&format!("{name}.weight"), &weight);
+            let product = format!("{name}.product");
+            let product = self.graph.node(Standard("MatMul"), &product, &[input, weight], vec![]);
+            return Ok(self.graph.node(Standard("Add"), name, &[product, bias], vec![]));
+        }
+        let weight = self.quantised(&format!("{name}.weight"), &quantise_rows(&weight));
+        let inputs = [input, weight.values, weight.scales, weight.zero_point, bias];
+        Ok(self.graph.node(Microsoft("DynamicQuantizeMatMul"), name, &inputs, vec![]))
+    }
+
+    fn add_and_normalise(
+        &mut self,
+        name: &str,
+        output: Value,
+        residual: Value,
+    ) -> Result<Value, BundleError> {
+        let (gamma, beta) = self.norm(&format!("{name}.LayerNorm"))?;
+        let epsilon = vec![self.epsilon()];
+        let inputs = [output, residual, gamma, beta];
+        Ok(self.graph.node(Microsoft("SkipLayerNormalization"), name, &inputs, epsilon))
+    }
+
+    fn norm(&mut self, name: &str) -> Result<(Value, Value), BundleError> {
+        let width = self.checkpoint.config().hidden_size;
+        let gamma = self.checkpoint.vector(&format!("{name}.weight"), width)?;
+        let beta = self.checkpoint.vector(&format!("{name}.bias"), width)?;
+        let gamma = self.graph.floats(&format!("{name}.weight"), &[width], &gamma);
+        Ok((gamma, self.graph.floats(&format!("{name}.bias"), &[width], &beta)))
+    }
+
+    fn epsilon(&self) -> Attribute {
+        float("epsilon", self.checkpoint.config().layer_norm_eps)
+    }
+
+    fn transposed(&mut self, name: &str, weight: &Matrix) -> Value {
+        let mut values = vec![0.0; weight.values.len()];
+        for row in 0..weight.rows {
+            for column in 0..weight.columns {
+                values[column * weight.rows + row] = weight.row(row)[column];
+            }
+        }
+        self.graph.floats(name, &[weight.columns, weight.rows], &values)
+    }
+
+    fn quantised(&mut self, name: &str, weight: &QuantisedRows) -> QuantisedConstant {
+        let dims = [weight.columns, weight.rows];
+        QuantisedConstant {
+            values: self.graph.unsigned_bytes(name, &dims, weight.transposed_unsigned()),
+            scales: self.graph.floats(&format!("{name}.scale"), &[weight.rows], &weight.scales),
+            zero_point: self.graph.unsigned_bytes(&format!("{name}.zero"), &[1], vec![ZERO_POINT]),
+        }
+    }
+}
+
+/// A quantised weight `[in, out]` in the graph.
+struct QuantisedConstant {
+    values: Value,
+    scales: Value,
+    zero_point: Value,
+}

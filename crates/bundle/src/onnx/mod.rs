@@ -1,0 +1,9 @@
+//! Writes a BERT classifier as an ONNX graph, and reads what a graph takes and gives.
+
+mod bert;
+mod graph;
+mod proto;
+mod signature;
+
+pub use bert::{Precision, export};
+pub(crate) use signature::Signature;

@@ -1,0 +1,188 @@
+//! The written graphs, run by ONNX Runtime, against a forward pass written out by hand.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use modloop_bundle::testing::{HEADS, HIDDEN, LAYERS};
+use modloop_bundle::{Checkpoint, Precision, export, files, testing};
+use ndarray::{Array1, Array2, Axis, s};
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::value::TensorRef;
+use safetensors::SafeTensors;
+
+/// ONNX Runtime allows one environment a process.
+static RUNTIME: LazyLock<Environment> = LazyLock::new(|| {
+    let library = std::env::var("ORT_DYLIB_PATH")
+        .expect("ORT_DYLIB_PATH names no ONNX Runtime library: run `cargo xtask test`, which sets it");
+    ort::init_from(library).expect("the library loads").build().expect("ONNX Runtime starts")
+});
+
+fn logits(graph: &[u8], ids: &[i64]) -> Vec<f32> {
+    let mut session = Session::builder(&RUNTIME)
+        .and_then(|mut builder| builder.commit_from_memory(graph))
+        .expect("ONNX Runtime takes the graph");
+    let input = TensorRef::from_array_view(([1, ids.len()], ids)).expect("a tensor");
+    let outputs = session.run(ort::inputs!["input_ids" => input]).expect("the graph runs");
+    outputs["logits"].try_extract_tensor::<f32>().expect("floats").1.to_vec()
+}
+
+/// BERT as the paper has it, one unpadded window, with none of the exporter's code.
+struct ByHand {
+    bytes: Vec<u8>,
+}
+
+impl ByHand {
+    fn read(dir: &Path) -> Self {
+        Self { bytes: std::fs::read(dir.join(files::WEIGHTS)).expect("weights") }
+    }
+
+    fn vector(&self, name: &str) -> Array1<f32> {
+        let tensors = SafeTensors::deserialize(&self.bytes).expect("safetensors");
+        let data = tensors.tensor(name).expect(name).data().to_vec();
+        data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+
+    fn matrix(&self, name: &str, columns: usize) -> Array2<f32> {
+        let values = self.vector(name);
+        let rows = values.len() / columns;
+        values.into_shape_with_order((rows, columns)).expect(name)
+    }
+
+    fn linear(&self, name: &str, x: &Array2<f32>) -> Array2<f32> {
+        x.dot(&self.matrix(&format!("{name}.weight"), x.ncols()).t()) + self.vector(&format!("{name}.bias"))
+    }
+
+    fn norm(&self, name: &str, x: Array2<f32>) -> Array2<f32> {
+        let (gamma, beta) = (self.vector(&format!("{name}.weight")), self.vector(&format!("{name}.bias")));
+        let mut x = x;
+        for mut row in x.rows_mut() {
+            let mean = row.mean().expect("not empty");
+            let deviation = row.mapv(|v| (v - mean).powi(2)).mean().expect("not empty").sqrt();
+            row.mapv_inplace(|v| (v - mean) / deviation);
+            row *= &gamma;
+            row += &beta;
+        }
+        x
+    }
+
+    fn attention(&self, prefix: &str, x: &Array2<f32>) -> Array2<f32> {
+        let [q, k, v] =
+            ["query", "key", "value"].map(|p| self.linear(&format!("{prefix}.attention.self.{p}"), x));
+        let size = HIDDEN / HEADS;
+        let mut context = Array2::zeros(x.raw_dim());
+        for head in 0..HEADS {
+            let part = s![.., head * size..(head + 1) * size];
+            let mut weights = q.slice(part).dot(&k.slice(part).t()) / (size as f32).sqrt();
+            for mut row in weights.rows_mut() {
+                row.mapv_inplace(f32::exp);
+                let sum = row.sum();
+                row /= sum;
+            }
+            context.slice_mut(part).assign(&weights.dot(&v.slice(part)));
+        }
+        context
+    }
+
+    fn logits(&self, ids: &[i64]) -> Vec<f32> {
+        let words = self.matrix("embeddings.word_embeddings.weight", HIDDEN);
+        let positions = self.matrix("embeddings.position_embeddings.weight", HIDDEN);
+        let types = self.matrix("embeddings.token_type_embeddings.weight", HIDDEN);
+        let rows: Vec<usize> = ids.iter().map(|id| usize::try_from(*id).expect("an id")).collect();
+        let sum = words.select(Axis(0), &rows) + positions.slice(s![..ids.len(), ..]) + types.row(0);
+        let mut x = self.norm("embeddings.LayerNorm", sum);
+        for layer in (0..LAYERS).map(|layer| format!("encoder.layer.{layer}")) {
+            let attended =
+                self.linear(&format!("{layer}.attention.output.dense"), &self.attention(&layer, &x));
+            x = self.norm(&format!("{layer}.attention.output.LayerNorm"), attended + &x);
+            let wide = self.linear(&format!("{layer}.intermediate.dense"), &x).mapv(gelu);
+            let narrow = self.linear(&format!("{layer}.output.dense"), &wide);
+            x = self.norm(&format!("{layer}.output.LayerNorm"), narrow + &x);
+        }
+        let pooled = x.mean_axis(Axis(0)).expect("not empty").insert_axis(Axis(0));
+        self.linear("classifier", &pooled).into_raw_vec_and_offset().0
+    }
+}
+
+fn gelu(x: f32) -> f32 {
+    let x = f64::from(x);
+    (x * 0.5 * (1.0 + erf(x / std::f64::consts::SQRT_2))) as f32
+}
+
+/// The Maclaurin series; exact to double precision for the small numbers in this test.
+fn erf(x: f64) -> f64 {
+    let mut term = x;
+    let mut sum = x;
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+const WINDOWS: [&[i64]; 3] = [&[2, 3], &[2, 77, 78, 79, 80, 5, 9, 3], &[2, 1, 1, 1, 81, 3]];
+
+#[test]
+fn the_fp32_graph_computes_what_bert_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    testing::checkpoint(dir.path(), 3, 1);
+    let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+    let graph = export(&checkpoint, Precision::Fp32).expect("a graph");
+    let by_hand = ByHand::read(dir.path());
+    for ids in WINDOWS {
+        let difference = largest_difference(&logits(&graph, ids), &by_hand.logits(ids));
+        assert!(difference < 1e-4, "logits differ by {difference} on {ids:?}");
+    }
+}
+
+#[test]
+fn the_int8_graph_stays_near_fp32() {
+    let dir = tempfile::tempdir().expect("a folder");
+    testing::checkpoint(dir.path(), 2, 2);
+    let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+    let [fp32, int8] = [Precision::Fp32, Precision::Int8].map(|p| export(&checkpoint, p).expect("a graph"));
+    for ids in WINDOWS {
+        let difference = largest_difference(&logits(&fp32, ids), &logits(&int8, ids));
+        // Random weights of this width give logits of about ±3.
+        assert!(difference < 0.15, "logits differ by {difference} on {ids:?}");
+    }
+}
+
+/// The base model with a made-up head, where `MODLOOP_BASE_MODEL` names its folder.
+#[test]
+fn the_int8_graph_of_the_base_model_stays_near_fp32() {
+    let Some(base) = std::env::var_os("MODLOOP_BASE_MODEL").map(PathBuf::from) else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    with_head(&base, dir.path());
+    let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+    let [fp32, int8] = [Precision::Fp32, Precision::Int8].map(|p| export(&checkpoint, p).expect("a graph"));
+    assert!(int8.len() * 7 < fp32.len() * 2, "int8 takes {} of {} bytes", int8.len(), fp32.len());
+    // "this is a test", and a longer one.
+    for ids in
+        [&[101, 2023, 2003, 1037, 3231, 102][..], &[101, 1045, 5223, 2017, 2035, 1010, 2175, 2188, 102]]
+    {
+        let difference = largest_difference(&logits(&fp32, ids), &logits(&int8, ids));
+        assert!(difference < 0.1, "logits differ by {difference} on {ids:?}");
+    }
+}
+
+/// Copies a checkpoint and adds a head of two labels that look at single features.
+fn with_head(base: &Path, dir: &Path) {
+    std::fs::copy(base.join(files::CONFIG), dir.join(files::CONFIG)).expect("config.json");
+    let bytes = std::fs::read(base.join(files::WEIGHTS)).expect("weights");
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let hidden = Checkpoint::open(base).expect("the base model").config().hidden_size;
+    let weight: Vec<u8> = (0..2 * hidden).flat_map(|i| ((i % 7) as f32 - 3.0).to_le_bytes()).collect();
+    let bias = vec![0; 8];
+    let head = |shape, bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes);
+    let mut all = tensors.tensors();
+    all.push(("classifier.weight".into(), head(vec![2, hidden], &weight).expect("a tensor")));
+    all.push(("classifier.bias".into(), head(vec![2], &bias).expect("a tensor")));
+    std::fs::write(dir.join(files::WEIGHTS), safetensors::serialize(all, None).expect("serialises"))
+        .expect("weights are written");
+}
