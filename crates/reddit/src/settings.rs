@@ -1,0 +1,106 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::{RedditError, Retries};
+
+/// What Reddit knows this application by. Debug output hides the secret.
+#[derive(Clone, Deserialize)]
+pub struct RedditCredentials {
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: String,
+}
+
+impl fmt::Debug for RedditCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedditCredentials").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+/// Where Reddit is and how to treat it.
+#[derive(Debug, Clone)]
+pub struct RedditSettings {
+    /// Where listings are read.
+    pub api_url: Url,
+    /// Where tokens are given out.
+    pub auth_url: Url,
+    /// Reddit wants `platform:app:version (by /u/name)` and blocks made-up browsers.
+    pub user_agent: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// How often and how slowly failed requests are tried again.
+    pub retries: Retries,
+}
+
+impl RedditSettings {
+    /// How long one request may take, unless told otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// Default timeout and retries.
+    pub fn new(api_url: Url, auth_url: Url, user_agent: String) -> Self {
+        Self { api_url, auth_url, user_agent, timeout: Self::DEFAULT_TIMEOUT, retries: Retries::default() }
+    }
+
+    /// Refuses addresses over which the secret would travel in the clear.
+    pub(crate) fn check(&self) -> Result<(), RedditError> {
+        for url in [&self.api_url, &self.auth_url] {
+            if url.scheme() != "https" && !is_loopback(url) {
+                return Err(RedditError::Settings(format!(
+                    "{url} is no https address; only a stand-in on this machine may do without"
+                )));
+            }
+        }
+        if self.user_agent.trim().is_empty() {
+            return Err(RedditError::Settings(
+                "the user agent is empty; set REDDIT_USER_AGENT to platform:app:version (by /u/name)".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether Reddit is a stand-in on this machine, which no proxy can reach.
+    pub(crate) fn is_local(&self) -> bool {
+        is_loopback(&self.api_url) && is_loopback(&self.auth_url)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str, user_agent: &str) -> RedditSettings {
+        let url: Url = url.parse().expect("a url");
+        RedditSettings::new(url.clone(), url, user_agent.into())
+    }
+
+    #[test]
+    fn the_secret_is_neither_shown_nor_sent_in_the_clear() {
+        let credentials = RedditCredentials { client_id: "id".into(), client_secret: "hush".into() };
+        assert!(!format!("{credentials:?}").contains("hush"));
+        assert!(settings("https://oauth.reddit.com", "linux:modloop:0.1").check().is_ok());
+        assert!(settings("http://127.0.0.1:9", "linux:modloop:0.1").check().is_ok());
+        let error =
+            settings("http://oauth.reddit.com", "linux:modloop:0.1").check().expect_err("in the clear");
+        assert!(error.to_string().contains("https"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_user_agent_is_named() {
+        let error = settings("https://oauth.reddit.com", " ").check().expect_err("no user agent");
+        assert!(error.to_string().contains("REDDIT_USER_AGENT"), "{error}");
+    }
+}
