@@ -63,6 +63,8 @@ create index items_pending on items (pending_since) where pending_since is not n
 -- Oldest check first.
 create index items_recheck on items (checked_at) where scrubbed_at is null;
 create index items_by_subreddit on items (subreddit_id, created_at);
+-- Counted for the status.
+create index items_scrubbed on items (subreddit_id) where scrubbed_at is not null;
 
 create table models (
     version       text primary key,
@@ -111,6 +113,8 @@ create table predictions (
 );
 
 create index predictions_window on predictions (subreddit_id, model_version, scored_at);
+-- What moderators should look at: few among many.
+create index predictions_flagged on predictions (subreddit_id, scored_at) where decides and decision <> 'allow';
 
 -- Ground truth. A person outranks an LLM; a failed labelling writes no row.
 create table labels (
@@ -140,6 +144,9 @@ create table drift_reports (
     -- A monitor that runs twice for one window counts it once.
     unique (subreddit_id, model_version, window_end)
 );
+
+-- The last verdict on a subreddit.
+create index drift_reports_latest on drift_reports (subreddit_id, window_end);
 
 -- From the first drift verdict until the subreddit is stable again: one retrain request each.
 create table drift_episodes (

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, NoTls, Socket};
 use crate::error::{may_pass, reason};
 use crate::{DatabaseSettings, StoreError, migrate, tls};
 
-const OLDEST_SERVER: i32 = 14;
+const OLDEST_SERVER: u32 = 14;
 const ALIVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// One connection to the database. What it can be asked lies in a file for each topic.
@@ -45,7 +45,11 @@ pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Client, StoreErr
             start(settings, connector).await?
         }
     };
-    prepare(&client, settings).await?;
+    let limit = settings.statement_timeout().as_millis();
+    client
+        .batch_execute(&format!("set statement_timeout = {limit}"))
+        .await
+        .map_err(StoreError::query("setting up the database session"))?;
     Ok(client)
 }
 
@@ -56,6 +60,7 @@ where
 {
     let connecting = settings.config().connect(tls);
     let (client, connection) = connecting.await.map_err(|e| connect_error(settings, &e))?;
+    check_version(settings, connection.parameter("server_version").unwrap_or("unknown"))?;
     tokio::spawn(async move {
         match connection.await {
             Ok(()) => tracing::debug!("database connection closed"),
@@ -65,22 +70,13 @@ where
     Ok(client)
 }
 
-async fn prepare(client: &Client, settings: &DatabaseSettings) -> Result<(), StoreError> {
-    let doing = "setting up the database session";
-    let row = client
-        .query_one(
-            "select set_config('statement_timeout', $1, false), \
-             current_setting('server_version_num')::int / 10000, current_setting('server_version')",
-            &[&settings.statement_timeout().as_millis().to_string()],
-        )
-        .await
-        .map_err(StoreError::query(doing))?;
-    let major: i32 = row.try_get(1).map_err(StoreError::query(doing))?;
-    if major >= OLDEST_SERVER {
+/// Postgres says its version as it lets one in, such as "16.4 (Debian 16.4-1)".
+fn check_version(settings: &DatabaseSettings, version: &str) -> Result<(), StoreError> {
+    let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
+    if major.is_some_and(|major: u32| major >= OLDEST_SERVER) {
         return Ok(());
     }
-    let found = row.try_get(2).map_err(StoreError::query(doing))?;
-    Err(StoreError::ServerTooOld { address: settings.address(), found })
+    Err(StoreError::ServerTooOld { address: settings.address(), found: version.to_owned() })
 }
 
 /// Tells apart what a person mends in different places.

@@ -9,8 +9,13 @@ mod database;
 mod error;
 mod fetching;
 mod migrate;
+mod models;
 mod monitoring;
+#[cfg(test)]
+mod plans;
+mod scoring;
 mod settings;
+mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
@@ -19,4 +24,7 @@ pub use connection::Store;
 pub use database::{Database, Session};
 pub use error::StoreError;
 pub use migrate::{MigrationReport, migrate};
+pub use models::{AliasedModel, Challenger, ChallengerMode, NewModel, Serving};
+pub use scoring::{ItemToScore, NewPrediction, Recorded};
 pub use settings::{Credentials, DatabaseSettings, SettingsError};
+pub use status::{DecisionCounts, DriftVerdict, ModelInService, ModelMode, Status, SubredditStatus, Totals};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use modloop_domain::ItemText;
 use tokio_postgres::Client;
 use url::Url;
 
@@ -84,6 +85,46 @@ impl TestDatabase {
     /// When it cannot be had.
     pub async fn client(&self) -> Client {
         connection::open(&self.settings).await.unwrap_or_else(|e| panic!("no connection: {e}"))
+    }
+
+    /// Stores an item that waits for its scores, in a subreddit with the default thresholds; again with
+    /// another text: edits it.
+    ///
+    /// # Panics
+    /// When Postgres refuses it.
+    pub async fn insert_item(&self, subreddit: &str, fullname: &str, text: &ItemText) {
+        let client = self.client().await;
+        let stored = client
+            .execute(
+                "with known as (
+                     insert into subreddits (name) values ($1)
+                     on conflict (name) do update set name = excluded.name returning id)
+                 insert into items (fullname, subreddit_id, author, title, body, content_hash, permalink, created_at)
+                 select $2, id, 'somebody', $3, $4, $5, '/r/' || $1 || '/' || $2, now() from known
+                 on conflict (fullname) do update set title = excluded.title, body = excluded.body,
+                     content_hash = excluded.content_hash, pending_since = now(), queue_attempts = 0",
+                &[&subreddit, &fullname, &text.title(), &text.body(), &text.content_hash().as_bytes()],
+            )
+            .await;
+        stored.unwrap_or_else(|e| panic!("{fullname}: {e}"));
+    }
+
+    /// Takes the item's text away, as its deletion on Reddit does.
+    ///
+    /// # Panics
+    /// When Postgres refuses it.
+    pub async fn scrub_item(&self, fullname: &str) {
+        let scrubbed = self
+            .client()
+            .await
+            .execute(
+                "update items set author = null, title = null, body = null, content_hash = null,
+                     pending_since = null, scrub_reason = 'deleted', scrubbed_at = now()
+                 where fullname = $1",
+                &[&fullname],
+            )
+            .await;
+        scrubbed.unwrap_or_else(|e| panic!("{fullname}: {e}"));
     }
 
     /// Ends every connection to this database, as a restart of Postgres does.

@@ -1,0 +1,7 @@
+//! The store against a real Postgres, a throw-away database for each test.
+
+mod connecting;
+mod migrating;
+mod models;
+mod scoring;
+mod status;

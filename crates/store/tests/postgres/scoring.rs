@@ -1,0 +1,203 @@
+use modloop_domain::{Decision, ItemText, Probability};
+use modloop_store::testing::TestDatabase;
+use modloop_store::{ItemToScore, NewPrediction, Recorded, Store};
+
+use crate::models::model;
+
+pub(crate) fn comment(body: &str) -> ItemText {
+    ItemText::new(None, body)
+}
+
+fn p(value: f32) -> Probability {
+    Probability::new(value).expect("a probability")
+}
+
+pub(crate) fn prediction(item: &ItemToScore, top: f32) -> NewPrediction {
+    NewPrediction {
+        fullname: item.fullname.clone(),
+        content_hash: item.content_hash,
+        model_version: "v1".parse().expect("a version"),
+        scores: vec![p(top), p(0.1)],
+        top_score: p(top),
+        entropy: p(0.3),
+        decision: item.thresholds.decide(p(top)),
+        decides: true,
+        tokens: 7,
+        unknown_tokens: 1,
+        windows: 1,
+        truncated: false,
+    }
+}
+
+/// A database with a registered model and these comments, named t1_1, t1_2, …
+pub(crate) async fn with_comments(bodies: &[&str]) -> (TestDatabase, Store) {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    store.register_model(&model("v1")).await.expect("registered");
+    for (n, body) in bodies.iter().enumerate() {
+        database.insert_item("rust", &format!("t1_{}", n + 1), &comment(body)).await;
+    }
+    (database, store)
+}
+
+pub(crate) async fn read(store: &Store, names: &[&str]) -> Vec<ItemToScore> {
+    let names: Vec<_> = names.iter().map(|name| name.parse().expect("a fullname")).collect();
+    let mut items = store.items_to_score(&names).await.expect("reads");
+    items.sort_by(|a, b| a.fullname.cmp(&b.fullname));
+    items
+}
+
+async fn rows(database: &TestDatabase) -> i64 {
+    database.client().await.query_one("select count(*) from predictions", &[]).await.expect("counts").get(0)
+}
+
+const ONE_NEW: Recorded = Recorded { inserted: 1, known: 0, superseded: 0 };
+
+#[tokio::test]
+async fn texts_come_with_hash_and_the_thresholds_of_their_subreddit() {
+    let (database, store) = with_comments(&[]).await;
+    let image = ItemText::new(Some("Only an image"), "");
+    database.insert_item("rust", "t3_1", &image).await;
+    database.insert_item("cats", "t3_2", &ItemText::new(Some("Title"), "Body")).await;
+    let stricter = "update subreddits set review_threshold = 0.2 where name = 'cats'";
+    database.client().await.batch_execute(stricter).await.expect("stricter");
+
+    let items = read(&store, &["t3_1", "t3_2", "t3_never"]).await;
+    assert_eq!(items.len(), 2);
+    assert_eq!(
+        (items[0].text.scored().as_str(), items[0].content_hash),
+        ("Only an image", image.content_hash())
+    );
+    assert_eq!(items[1].text.scored(), "Title\n\nBody");
+    let decisions: Vec<_> = items.iter().map(|item| item.thresholds.decide(p(0.3))).collect();
+    assert_eq!(decisions, [Decision::Allow, Decision::Review]);
+}
+
+#[tokio::test]
+async fn a_scored_item_is_settled_and_every_number_arrives() {
+    let (database, store) = with_comments(&["hello"]).await;
+    assert!(store.oldest_unscored().await.expect("asks").is_some());
+    let items = read(&store, &["t1_1"]).await;
+    assert_eq!(store.record_predictions(&[prediction(&items[0], 0.97)]).await.expect("records"), ONE_NEW);
+
+    assert_eq!(read(&store, &["t1_1"]).await, []);
+    assert_eq!(store.oldest_unscored().await.expect("asks"), None);
+    let row = database.client().await.query_one("select * from predictions", &[]).await.expect("one row");
+    assert_eq!(row.get::<_, Vec<f32>>("scores"), [0.97, 0.1]);
+    assert_eq!((row.get::<_, f32>("top_score"), row.get::<_, f32>("entropy")), (0.97, 0.3));
+    assert_eq!(row.get::<_, &[u8]>("content_hash"), comment("hello").content_hash().as_bytes());
+    assert_eq!((row.get::<_, &str>("decision"), row.get::<_, bool>("decides")), ("remove", true));
+    assert_eq!((row.get::<_, i32>("tokens"), row.get::<_, i32>("unknown_tokens")), (7, 1));
+}
+
+#[tokio::test]
+async fn delivered_twice_counts_once() {
+    let (database, store) = with_comments(&["hello"]).await;
+    let items = read(&store, &["t1_1"]).await;
+    let batch = [prediction(&items[0], 0.2)];
+    assert_eq!(store.record_predictions(&batch).await.expect("records"), ONE_NEW);
+    let again = store.record_predictions(&batch).await.expect("records again");
+    assert_eq!(again, Recorded { known: 1, ..Recorded::default() });
+    assert_eq!(rows(&database).await, 1);
+}
+
+#[tokio::test]
+async fn two_functions_with_the_same_items_in_another_order_finish_and_count_once() {
+    let bodies: Vec<String> = (0..50).map(|n| format!("comment {n}")).collect();
+    let (database, one) = with_comments(&bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let two = database.store().await;
+    let names: Vec<String> = (1..=50).map(|n| format!("t1_{n}")).collect();
+    let items = read(&one, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let forwards: Vec<_> = items.iter().map(|item| prediction(item, 0.2)).collect();
+    let backwards: Vec<_> = forwards.iter().rev().cloned().collect();
+    let (first, second) = tokio::join!(one.record_predictions(&forwards), two.record_predictions(&backwards));
+    let (first, second) = (first.expect("records"), second.expect("records"));
+    assert_eq!((first.inserted + second.inserted, first.known + second.known), (50, 50));
+    assert_eq!(rows(&database).await, 50);
+}
+
+#[tokio::test]
+async fn an_item_edited_between_reading_and_writing_stays_due() {
+    let (database, store) = with_comments(&["before", "other"]).await;
+    let items = read(&store, &["t1_1", "t1_2"]).await;
+    database.insert_item("rust", "t1_1", &comment("after")).await;
+    let batch: Vec<_> = items.iter().map(|item| prediction(item, 0.2)).collect();
+    let recorded = store.record_predictions(&batch).await.expect("records");
+    assert_eq!(recorded, Recorded { inserted: 1, known: 0, superseded: 1 });
+    let due = read(&store, &["t1_1", "t1_2"]).await;
+    assert_eq!(due.iter().map(|item| item.text.body()).collect::<Vec<_>>(), ["after"]);
+}
+
+#[tokio::test]
+async fn an_edit_that_commits_while_the_write_waits_for_it_stays_due() {
+    let (database, store) = with_comments(&["before"]).await;
+    let items = read(&store, &["t1_1"]).await;
+    let editor = database.client().await;
+    editor
+        .batch_execute(
+            "begin; update items set body = 'after', content_hash = sha256('after'), pending_since = now()",
+        )
+        .await
+        .expect("edits");
+    let batch = [prediction(&items[0], 0.2)];
+    let observer = database.client().await;
+    let (recorded, ()) = tokio::join!(store.record_predictions(&batch), async {
+        // Commit once the write is seen waiting for the row.
+        let waiting = "select count(*) from pg_locks where not granted";
+        while observer.query_one(waiting, &[]).await.expect("looks").get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+        editor.batch_execute("commit").await.expect("commits");
+    });
+    assert_eq!(recorded.expect("records").superseded, 1);
+    assert_eq!(read(&store, &["t1_1"]).await[0].text.body(), "after");
+}
+
+#[tokio::test]
+async fn an_item_scrubbed_meanwhile_gets_no_row_and_fails_nobody() {
+    let (database, store) = with_comments(&["deleted soon", "stays"]).await;
+    let items = read(&store, &["t1_1", "t1_2"]).await;
+    database.scrub_item("t1_1").await;
+    let batch: Vec<_> = items.iter().map(|item| prediction(item, 0.2)).collect();
+    let recorded = store.record_predictions(&batch).await.expect("records");
+    assert_eq!(recorded, Recorded { inserted: 1, known: 0, superseded: 1 });
+    assert_eq!(read(&store, &["t1_1", "t1_2"]).await, []);
+    assert_eq!(rows(&database).await, 1);
+}
+
+#[tokio::test]
+async fn a_shadow_score_settles_nothing() {
+    let (_database, store) = with_comments(&["hello"]).await;
+    let items = read(&store, &["t1_1"]).await;
+    let shadow = NewPrediction { decides: false, ..prediction(&items[0], 0.9) };
+    assert_eq!(store.record_predictions(&[shadow]).await.expect("records"), ONE_NEW);
+    assert_eq!(read(&store, &["t1_1"]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_write_says_what_failed_and_quotes_no_row() {
+    let (_database, store) = with_comments(&["hello"]).await;
+    let items = read(&store, &["t1_1"]).await;
+    let unknown =
+        NewPrediction { model_version: "v9".parse().expect("a version"), ..prediction(&items[0], 0.2) };
+    let error = store.record_predictions(&[unknown]).await.expect_err("no such model");
+    let words = format!("{error} {error:?}");
+    assert!(
+        words.contains("recording predictions failed") && words.contains("predictions_model_version_fkey")
+    );
+    assert!(!error.is_retryable() && !words.contains("Key ("), "{words}");
+}
+
+#[tokio::test]
+async fn hostile_text_is_stored_and_read_as_it_is() {
+    let long = "😀é".repeat(20_000);
+    let bodies = ["\u{202e}right to left\u{200f}", "'; drop table items; --", "a\0b", "\\x00 %s $1", &long];
+    let (_database, store) = with_comments(&bodies).await;
+    let items = read(&store, &["t1_1", "t1_2", "t1_3", "t1_4", "t1_5"]).await;
+    for (item, body) in items.iter().zip(bodies) {
+        assert_eq!(item.text, comment(body));
+        assert_eq!(item.content_hash, item.text.content_hash());
+    }
+    // NUL, which Postgres cannot store, is gone before it gets there.
+    assert_eq!(items[2].text.body(), "a\u{fffd}b");
+}
