@@ -1,1 +1,14 @@
-//! placeholder
+//! The local cloud: everything the stack needs, as processes on this machine.
+
+mod account;
+pub mod cloud;
+pub mod deploy;
+pub mod endpoint;
+pub mod functions;
+pub mod logs;
+pub mod package;
+mod ports;
+pub mod postgres;
+pub mod processes;
+pub mod queues;
+pub mod secrets;

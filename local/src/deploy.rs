@@ -1,0 +1,99 @@
+//! Building the functions and deploying the real template with the real `sam`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::cloud::CREDENTIAL;
+use crate::endpoint::{Endpoint, REGION};
+pub use crate::package::Function;
+use crate::package::{Packaging, Profile};
+use crate::processes::{Launch, log_tail};
+
+/// Name of the stack; the functions and queues are called after it.
+pub const STACK: &str = "modloop";
+
+/// How to call `sam`.
+#[derive(Debug, Clone)]
+pub struct Sam {
+    /// The `sam` program.
+    pub program: PathBuf,
+    /// The repository, which holds samconfig.toml and infra/.
+    pub repository: PathBuf,
+    /// Folder for sam's own notes.
+    pub folder: PathBuf,
+    /// ONNX Runtime library that travels with inference.
+    pub onnxruntime: PathBuf,
+    /// Model bundle that travels with inference; the one in models/champion when there is none.
+    pub bundle: Option<PathBuf>,
+    /// File that sam's output is added to.
+    pub log: PathBuf,
+}
+
+impl Sam {
+    /// Compiles the functions and lays out their zips.
+    pub async fn build(&self) -> Result<()> {
+        let packaging = Packaging {
+            repository: self.repository.clone(),
+            profile: Profile::Dev,
+            onnxruntime: self.onnxruntime.clone(),
+            bundle: self.bundle.clone().unwrap_or_else(|| self.repository.join("models/champion")),
+            log: self.log.clone(),
+        };
+        packaging.run().await
+    }
+
+    /// Deploys what was built. Parameters that are not named keep the template's defaults.
+    pub async fn deploy(&self, endpoint: &Endpoint, parameters: &[(&str, String)]) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.repository).args(["deploy", "--config-env", "local"]);
+        keep_to_ourselves(&mut command, &self.folder);
+        command.env("AWS_ENDPOINT_URL", endpoint.url());
+        command
+            .arg("--parameter-overrides")
+            .args(parameters.iter().map(|(name, value)| overriding(name, value)));
+        let launch = Launch {
+            name: "sam deploy".into(),
+            command,
+            log: self.log.clone(),
+            stop_signal: Signal::SIGINT,
+            grace: Duration::from_secs(5),
+        };
+        let status = launch.start()?.wait().await?;
+        if !status.success() {
+            bail!("sam deploy failed:\n{}", log_tail(&self.log, 25));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the person's own AWS settings out: nothing here may ever reach a real account.
+fn keep_to_ourselves(command: &mut Command, folder: &Path) {
+    for variable in std::env::vars_os().map(|(name, _)| name).filter(is_aws_setting) {
+        command.env_remove(variable);
+    }
+    command
+        .env("AWS_ACCESS_KEY_ID", CREDENTIAL)
+        .env("AWS_SECRET_ACCESS_KEY", CREDENTIAL)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("NO_PROXY", "127.0.0.1")
+        .env("SAM_CLI_TELEMETRY", "0")
+        .env("__SAM_CLI_APP_DIR", folder.join("sam"));
+}
+
+fn is_aws_setting(name: &OsString) -> bool {
+    name.to_string_lossy().starts_with("AWS_")
+}
+
+/// A value with spaces or quotes, in the form that `sam` reads.
+fn overriding(name: &str, value: &str) -> String {
+    let value = value.replace('\\', r"\\").replace('"', r#"\""#);
+    format!(r#"ParameterKey={name},ParameterValue="{value}""#)
+}

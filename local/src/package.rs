@@ -1,0 +1,213 @@
+//! Lays out what goes into each function's zip: one folder for each below `target/functions/`, which
+//! is where infra/template.yaml looks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::processes::{Launch, log_tail};
+
+/// A function of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// Reddit into Postgres and the queue.
+    Fetch,
+    /// Texts to scores.
+    Inference,
+    /// Drift.
+    Monitor,
+    /// Schema.
+    Migrate,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Fetch, Self::Inference, Self::Monitor, Self::Migrate];
+
+    /// Its package and binary, which is also what Lambda calls it in the local stack.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "modloop-fetch",
+            Self::Inference => "modloop-inference",
+            Self::Monitor => "modloop-monitor",
+            Self::Migrate => "modloop-migrate",
+        }
+    }
+}
+
+/// How the functions are compiled.
+#[derive(Debug, Clone)]
+pub enum Profile {
+    /// For this machine, sharing what other builds compiled.
+    Dev,
+    /// For AWS: optimised, and linked against the glibc of Amazon Linux 2023.
+    Release {
+        /// Folder with `cargo-lambda` and the Python whose `ziglang` it links with.
+        tools: PathBuf,
+    },
+}
+
+/// What to package, and from what.
+#[derive(Debug, Clone)]
+pub struct Packaging {
+    /// The repository.
+    pub repository: PathBuf,
+    /// How to compile.
+    pub profile: Profile,
+    /// ONNX Runtime library that travels with inference.
+    pub onnxruntime: PathBuf,
+    /// Model bundle that travels with inference.
+    pub bundle: PathBuf,
+    /// File that the compiler's output is added to.
+    pub log: PathBuf,
+}
+
+impl Packaging {
+    /// Compiles the functions and lays out their folders.
+    pub async fn run(&self) -> Result<()> {
+        self.compile().await?;
+        for function in Function::ALL {
+            let folder = self.repository.join("target/functions").join(function.name());
+            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+            strip(&self.binary(function), &folder.join("bootstrap"))?;
+            if function == Function::Inference {
+                self.add_model(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compile(&self) -> Result<()> {
+        let mut command = match &self.profile {
+            Profile::Dev => {
+                let mut command = Command::new("cargo");
+                command.arg("build");
+                command
+            }
+            Profile::Release { tools } => cargo_lambda(tools),
+        };
+        // One build for all functions: they share nearly everything.
+        for function in Function::ALL {
+            command.args(["--package", function.name()]);
+        }
+        command.args(["--color", "never"]).current_dir(&self.repository);
+        command.env("CARGO_TARGET_DIR", self.target());
+        let launch = Launch {
+            name: "compiling the functions".into(),
+            command,
+            log: self.log.clone(),
+            stop_signal: Signal::SIGINT,
+            grace: Duration::from_secs(5),
+        };
+        let status = launch.start()?.wait().await?;
+        if !status.success() {
+            bail!("compiling the functions failed:\n{}", log_tail(&self.log, 40));
+        }
+        Ok(())
+    }
+
+    fn target(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.repository.join("target"), PathBuf::from)
+    }
+
+    fn binary(&self, function: Function) -> PathBuf {
+        match self.profile {
+            Profile::Dev => self.target().join("debug").join(function.name()),
+            Profile::Release { .. } => self.target().join("lambda").join(function.name()).join("bootstrap"),
+        }
+    }
+
+    fn add_model(&self, folder: &Path) -> Result<()> {
+        if !self.bundle.join("bundle.json").is_file() {
+            bail!(
+                "{} holds no model bundle (no bundle.json): train one, or name another",
+                self.bundle.display()
+            );
+        }
+        copy(&self.onnxruntime, &folder.join("libonnxruntime.so"))?;
+        copy_folder(&self.bundle, &folder.join("bundle"))
+    }
+}
+
+fn cargo_lambda(tools: &Path) -> Command {
+    let mut command = Command::new(tools.join("cargo-lambda"));
+    // cargo-lambda finds zig through the first python3 on the path.
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(tools.to_owned()).chain(std::env::split_paths(&paths));
+    if let Ok(paths) = std::env::join_paths(paths) {
+        command.env("PATH", paths);
+    }
+    command.args(["lambda", "build", "--release", "--target", "x86_64-unknown-linux-gnu.2.34"]);
+    command
+}
+
+/// Writes `binary` without its debug information to `to`.
+fn strip(binary: &Path, to: &Path) -> Result<()> {
+    let part = to.with_extension("part");
+    let stripped = Command::new("strip").arg("-o").arg(&part).arg(binary).status();
+    let stripped = stripped.context("run strip: it comes with a C compiler (Debian: binutils)")?;
+    if !stripped.success() {
+        bail!("strip {} failed", binary.display());
+    }
+    fs::rename(&part, to).with_context(|| format!("create {}", to.display()))
+}
+
+/// Makes `to` hold what `from` holds, and nothing else.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    for old in fs::read_dir(to).with_context(|| format!("list {}", to.display()))? {
+        let old = old?;
+        if !from.join(old.file_name()).exists() {
+            fs::remove_file(old.path()).with_context(|| format!("delete {}", old.path().display()))?;
+        }
+    }
+    for entry in fs::read_dir(from).with_context(|| format!("list {}", from.display()))? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let part = to.with_extension("part");
+    fs::copy(from, &part).with_context(|| format!("copy {}", from.display()))?;
+    fs::rename(&part, to).with_context(|| format!("create {}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_mirrored() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        fs::create_dir_all(&from).expect("create");
+        fs::create_dir_all(&to).expect("create");
+        fs::write(from.join("model.onnx"), "new").expect("write");
+        fs::write(to.join("model.onnx"), "old").expect("write");
+        fs::write(to.join("left over"), "").expect("write");
+
+        copy_folder(&from, &to).expect("copies");
+        assert_eq!(fs::read_to_string(to.join("model.onnx")).expect("read"), "new");
+        assert_eq!(fs::read_dir(&to).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn a_missing_bundle_is_named() {
+        let place = tempfile::tempdir().expect("a folder");
+        let packaging = Packaging {
+            repository: place.path().into(),
+            profile: Profile::Dev,
+            onnxruntime: place.path().join("libonnxruntime.so"),
+            bundle: place.path().join("models/champion"),
+            log: place.path().join("log"),
+        };
+        let error = packaging.add_model(place.path()).expect_err("no bundle").to_string();
+        assert!(error.contains("models/champion holds no model bundle"), "{error}");
+    }
+}
