@@ -109,6 +109,11 @@ impl Checkpoint {
         &self.config
     }
 
+    /// How many labels its head has.
+    pub fn classes(&self) -> Result<usize, BundleError> {
+        self.vector_length("classifier.bias")
+    }
+
     /// A tensor of shape `[rows, columns]`.
     pub(crate) fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix, BundleError> {
         Ok(Matrix { rows, columns, values: self.values(name, &[rows, columns])? })
@@ -121,7 +126,7 @@ impl Checkpoint {
 
     /// The classification head: how many labels it has is up to the checkpoint.
     pub(crate) fn head(&self) -> Result<(Matrix, Vec<f32>), BundleError> {
-        let labels = self.vector_length("classifier.bias")?;
+        let labels = self.classes()?;
         let weight = self.matrix("classifier.weight", labels, self.config.hidden_size)?;
         Ok((weight, self.vector("classifier.bias", labels)?))
     }

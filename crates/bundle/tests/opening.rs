@@ -161,7 +161,7 @@ fn checkpoints_that_are_no_bert_are_refused() {
     fresh();
     edit("\"hidden_size\":32", "\"hidden_size\":64");
     let error: BundleError = refusal();
-    assert!(error.to_string().contains("has shape [105, 32], config.json asks for"), "{error}");
+    assert!(error.to_string().contains("32], config.json asks for"), "{error}");
     fresh();
     fs::write(dir.path().join(files::WEIGHTS), b"nonsense").expect("written");
     assert!(refusal().to_string().contains("is no whole safetensors file"));

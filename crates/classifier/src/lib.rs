@@ -1,1 +1,18 @@
-//! placeholder
+//! Texts to calibrated scores, with ONNX Runtime.
+//!
+//! A [`Classifier`] is loaded from a checked bundle once and scores any number of texts, one unpadded
+//! window at a time on as many threads as it was given. What a text scores never depends on which other
+//! texts are scored with it.
+
+mod classifier;
+mod error;
+mod logits;
+mod runtime;
+mod tokens;
+mod windows;
+
+pub use classifier::{Classifier, TextScores, entropy};
+pub use error::{LoadError, ScoreError};
+pub use logits::{LogitModel, TextLogits};
+pub use runtime::ClassifierOptions;
+pub use windows::{Windows, windows};

@@ -1,0 +1,132 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use modloop_bundle::Windowing;
+
+use crate::runtime::{self, WindowModel};
+use crate::tokens::{TokenisedText, WindowedTokenizer};
+use crate::{ClassifierOptions, LoadError, ScoreError};
+
+/// A graph and its tokenizer: texts to logits, before calibration.
+pub struct LogitModel {
+    tokenizer: WindowedTokenizer,
+    /// One a thread: a session computes for one caller at a time.
+    models: Vec<Mutex<WindowModel>>,
+}
+
+/// What the model says about one text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextLogits {
+    /// Per label the highest of all windows.
+    pub logits: Vec<f32>,
+    /// Tokens of the whole text, special ones not counted.
+    pub tokens: u32,
+    /// How many of them the vocabulary does not know.
+    pub unknown_tokens: u32,
+    /// Windows computed.
+    pub windows: u32,
+    /// Whether text behind the last window was left out.
+    pub truncated: bool,
+}
+
+impl LogitModel {
+    /// Loads an ONNX graph and a tokenizer that were checked before.
+    pub fn load(
+        graph: &Path,
+        tokenizer: &Path,
+        windowing: Windowing,
+        options: &ClassifierOptions,
+    ) -> Result<Self, LoadError> {
+        let environment = runtime::environment(&options.runtime_library)?;
+        // Sessions optimise the graph while they load: side by side, this takes as long as one.
+        let load = || WindowModel::load(&environment, graph).map(Mutex::new);
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..options.threads.get()).map(|_| scope.spawn(load)).collect();
+            let tokenizer = WindowedTokenizer::load(tokenizer, windowing)?;
+            let models: Result<_, _> = threads.into_iter().map(joined).collect();
+            Ok(Self { tokenizer, models: models? })
+        })
+    }
+
+    /// Computes each text's logits, in order. Texts that occur more than once are computed once.
+    pub fn logits(&self, texts: &[&str]) -> Vec<Result<TextLogits, ScoreError>> {
+        let mut first_seen = HashMap::new();
+        let mut distinct = Vec::new();
+        let places: Vec<usize> = texts
+            .iter()
+            .map(|text| {
+                *first_seen.entry(*text).or_insert_with(|| {
+                    distinct.push(*text);
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let results = self.distinct_logits(&distinct);
+        places.into_iter().map(|place| results[place].clone()).collect()
+    }
+
+    fn distinct_logits(&self, texts: &[&str]) -> Vec<Result<TextLogits, ScoreError>> {
+        let texts: Vec<_> = texts.iter().map(|text| self.tokenizer.split(text)).collect();
+        let windows: Vec<&[i64]> =
+            texts.iter().flatten().flat_map(|text| text.windows.iter().map(Vec::as_slice)).collect();
+        let mut windows = self.compute(&windows).into_iter();
+        texts.into_iter().map(|text| text.and_then(|text| highest(&text, &mut windows))).collect()
+    }
+
+    /// Computes every window, in order, each alone and on whichever thread is free.
+    fn compute(&self, windows: &[&[i64]]) -> Vec<Result<Vec<f32>, ScoreError>> {
+        let next = AtomicUsize::new(0);
+        let work = |model: &Mutex<WindowModel>| {
+            let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut done = Vec::new();
+            while let Some((index, window)) = take(&next, windows) {
+                done.push((index, model.logits(window)));
+            }
+            done
+        };
+        let mut done = match self.models.as_slice() {
+            // A single window, as most calls of one text have, is not worth a thread.
+            [model, ..] if self.models.len() == 1 || windows.len() <= 1 => work(model),
+            models => thread::scope(|scope| {
+                let threads: Vec<_> = models.iter().map(|model| scope.spawn(|| work(model))).collect();
+                threads.into_iter().flat_map(joined).collect()
+            }),
+        };
+        done.sort_unstable_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, logits)| logits).collect()
+    }
+}
+
+fn take<'a>(next: &AtomicUsize, windows: &[&'a [i64]]) -> Option<(usize, &'a [i64])> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    windows.get(index).map(|window| (index, *window))
+}
+
+/// Takes a text's windows off the computed ones.
+fn highest(
+    text: &TokenisedText,
+    computed: &mut impl Iterator<Item = Result<Vec<f32>, ScoreError>>,
+) -> Result<TextLogits, ScoreError> {
+    // All of them are taken even when one failed: the rest belongs to other texts.
+    let windows: Vec<_> = computed.take(text.windows.len()).collect();
+    let mut windows = windows.into_iter();
+    let mut logits = windows.next().unwrap_or(Err(ScoreError::NotANumber))?;
+    for window in windows {
+        logits.iter_mut().zip(window?).for_each(|(most, logit)| *most = most.max(logit));
+    }
+    Ok(TextLogits {
+        logits,
+        tokens: text.tokens,
+        unknown_tokens: text.unknown_tokens,
+        windows: u32::try_from(text.windows.len()).unwrap_or(u32::MAX),
+        truncated: text.truncated,
+    })
+}
+
+/// A panic on a worker is a panic here.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
