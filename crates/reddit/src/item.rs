@@ -60,8 +60,6 @@ struct Fields<'a> {
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     #[serde(borrow)]
-    permalink: Option<&'a RawValue>,
-    #[serde(borrow)]
     created_utc: Option<&'a RawValue>,
     #[serde(borrow)]
     edited: Option<&'a RawValue>,
@@ -104,18 +102,29 @@ impl Fields<'_> {
         let body = self.text_body(fullname.kind())?;
         let state = match self.gone(fullname.kind(), &body, author.is_some()) {
             Some(gone) => ItemState::Gone(gone),
-            None => ItemState::Live(Item {
-                fullname: fullname.clone(),
-                subreddit: self.subreddit_name()?,
-                author: author.map(|name| storable(&name).into_owned()),
-                text: ItemText::new(self.post_title(fullname.kind())?.as_deref(), &body),
-                permalink: self.permalink_of(fullname),
-                created_at,
-                // `false`, a time, or `true` for edits from before Reddit noted the time.
-                edited_at: optional(self.edited).and_then(moment),
-            }),
+            None => ItemState::Live(self.item(fullname, author, &body, created_at)?),
         };
         Ok(Sighting { fullname: fullname.clone(), created_at, state })
+    }
+
+    fn item(
+        &self,
+        fullname: &Fullname,
+        author: Option<String>,
+        body: &str,
+        created_at: DateTime<Utc>,
+    ) -> Result<Item, String> {
+        let subreddit = self.subreddit_name()?;
+        Ok(Item {
+            fullname: fullname.clone(),
+            author: author.map(|name| storable(&name).into_owned()),
+            text: ItemText::new(self.post_title(fullname.kind())?.as_deref(), body),
+            permalink: self.permalink(fullname, &subreddit),
+            subreddit,
+            created_at,
+            // `false`, a time, or `true` for edits from before Reddit noted the time.
+            edited_at: optional(self.edited).and_then(moment),
+        })
     }
 
     /// The marker alone decides for a comment, which has nothing else. The body of a post may be typed
@@ -158,15 +167,14 @@ impl Fields<'_> {
         name.parse().map_err(|_| "its subreddit is no subreddit name".into())
     }
 
-    /// Old answers about comments have no permalink, but enough to make one.
-    fn permalink_of(&self, fullname: &Fullname) -> String {
-        if let Some(link) = optional::<String>(self.permalink) {
-            return storable(&link).into_owned();
-        }
-        let id = &fullname.as_str()[3..];
-        match optional::<Fullname>(self.link_id) {
-            Some(post) => format!("/comments/{}/_/{id}/", &post.as_str()[3..]),
-            None => format!("/comments/{id}/"),
+    /// Made of keys alone: Reddit's own permalink repeats words of the title, or the author's name, and
+    /// would outlive both. Reddit leads from this one to its own.
+    fn permalink(&self, fullname: &Fullname, subreddit: &SubredditName) -> String {
+        let id = key(fullname);
+        match (fullname.kind(), optional::<Fullname>(self.link_id)) {
+            (ItemKind::Post, _) => format!("/r/{subreddit}/comments/{id}/"),
+            (ItemKind::Comment, Some(post)) => format!("/r/{subreddit}/comments/{}/_/{id}/", key(&post)),
+            (ItemKind::Comment, None) => format!("/api/info?id={fullname}"),
         }
     }
 
@@ -185,6 +193,11 @@ impl Fields<'_> {
 const DELETED: &str = "[deleted]";
 const REMOVED: &str = "[removed]";
 const REMOVED_BY_REDDIT: &str = "[ Removed by Reddit ]";
+
+/// The fullname without its prefix.
+fn key(fullname: &Fullname) -> &str {
+    fullname.as_str().split_once('_').map_or("", |(_, key)| key)
+}
 
 fn optional<T: DeserializeOwned>(value: Option<&RawValue>) -> Option<T> {
     serde_json::from_str(value?.get()).ok()
@@ -212,7 +225,7 @@ mod tests {
     fn post(changes: Value) -> Value {
         let mut data = json!({
             "name": "t3_abc", "subreddit": "Rust", "author": "ada", "title": "T", "selftext": "b",
-            "permalink": "/r/Rust/comments/abc/t/", "created_utc": 1_760_000_000.0, "edited": false,
+            "permalink": "/r/Rust/comments/abc/words_of_the_title/", "created_utc": 1_760_000_000.0, "edited": false,
             "removed_by_category": null,
         });
         let object = data.as_object_mut().expect("an object");
@@ -245,9 +258,10 @@ mod tests {
         let item = live(&post(json!({})));
         assert_eq!((item.text.scored().as_str(), item.subreddit.as_str()), ("T\n\nb", "rust"));
         assert_eq!((item.author.as_deref(), item.edited_at), (Some("ada"), None));
+        assert_eq!(item.permalink, "/r/rust/comments/abc/");
         let item = live(&comment(json!("hello"), json!("ada")));
         assert_eq!(item.text.scored(), "hello");
-        assert_eq!(item.permalink, "/comments/abc/_/xyz/");
+        assert_eq!(item.permalink, "/r/rust/comments/abc/_/xyz/");
         assert_eq!(item.edited_at.map(|t| t.timestamp()), Some(1_760_000_500));
     }
 
@@ -282,7 +296,7 @@ mod tests {
 
     #[test]
     fn odd_values_elsewhere_cost_nothing() {
-        let thing = post(json!({"score": "many", "all_awardings": 7, "selftext": null, "permalink": null}));
+        let thing = post(json!({"score": "many", "all_awardings": 7, "selftext": null, "permalink": 1}));
         assert_eq!(live(&thing).text.scored(), "T");
     }
 

@@ -23,6 +23,7 @@ mod tls;
 pub use connection::Store;
 pub use database::{Database, Session};
 pub use error::StoreError;
+pub use fetching::{Feed, Gap, Mark, STUCK_AFTER, ScrubReason, Stored};
 pub use migrate::{MigrationReport, migrate};
 pub use models::{AliasedModel, Challenger, ChallengerMode, NewModel, Serving};
 pub use scoring::{ItemToScore, NewPrediction, Recorded};

@@ -4,7 +4,7 @@
 use tokio_postgres::types::{Json, ToSql};
 
 use crate::testing::TestDatabase;
-use crate::{scoring, status};
+use crate::{fetching, scoring, status};
 
 /// Enough rows that a scan would look cheap to nobody, in proportions as in life: most items scored.
 const POPULATE: &str = "
@@ -46,6 +46,9 @@ async fn nothing_that_runs_with_a_batch_scans_a_big_table() {
         plan(&database, scoring::RECORD, &[&predictions]).await,
         plan(&database, scoring::OLDEST_UNSCORED, &[]).await,
         plan(&database, status::SUBREDDITS, &[]).await,
+        plan(&database, fetching::STORE, &[&predictions]).await,
+        plan(&database, fetching::DUE_AGAIN, &[&100_i64, &900.0, &fetching::STUCK_AFTER]).await,
+        plan(&database, fetching::DUE_FOR_CHECK, &[&100_i64, &chrono::Utc::now()]).await,
     ];
     for plan in plans {
         assert!(!plan.contains("Seq Scan on items"), "{plan}");

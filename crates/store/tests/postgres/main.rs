@@ -1,6 +1,7 @@
 //! The store against a real Postgres, a throw-away database for each test.
 
 mod connecting;
+mod fetching;
 mod migrating;
 mod models;
 mod scoring;

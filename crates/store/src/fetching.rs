@@ -1,5 +1,0 @@
-//! What fetch asks of the store.
-
-use crate::Store;
-
-impl Store {}
