@@ -41,6 +41,22 @@ impl Database {
         Ok(MutexGuard::map(kept, |slot| slot.insert(store)))
     }
 
+    /// Asks on a living connection, and once more on a new one when the first answer is an error that a
+    /// retry may mend: a connection lost under the statement, a deadlock.
+    pub async fn ask<T>(
+        &self,
+        question: impl AsyncFn(&Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let first = question(&*self.session().await?).await;
+        match first {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "asking the database once more");
+                question(&*self.session().await?).await
+            }
+            answer => answer,
+        }
+    }
+
     async fn connect(&self) -> Result<Store, StoreError> {
         let delays = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(100))

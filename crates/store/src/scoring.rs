@@ -39,7 +39,7 @@ pub struct NewPrediction {
     /// The highest of them.
     pub top_score: Probability,
     /// Mean over labels of the binary entropy of each score, in bits.
-    pub entropy: Probability,
+    pub entropy: f32,
     /// By the subreddit's thresholds.
     pub decision: Decision,
     /// False for a model that scores in the shadow of the champion.
@@ -49,7 +49,7 @@ pub struct NewPrediction {
     /// Those the model's vocabulary lacks.
     pub unknown_tokens: u32,
     /// Windows that were scored.
-    pub windows: u16,
+    pub windows: u32,
     /// The text was longer than the limit of windows.
     pub truncated: bool,
 }

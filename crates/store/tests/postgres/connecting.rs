@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use modloop_store::testing::TestDatabase;
 use modloop_store::{Database, DatabaseSettings, Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -156,6 +158,22 @@ async fn a_connection_lost_under_a_statement_is_worth_another_try() {
     let error = store.oldest_unscored().await.expect_err("the connection is gone");
     assert!(error.is_retryable(), "{error}");
     assert!(!store.is_alive().await);
+}
+
+#[tokio::test]
+async fn a_question_is_asked_again_when_the_connection_breaks_under_it() {
+    let fixture = TestDatabase::create().await;
+    let database = Database::new(fixture.settings().clone());
+    let asked = AtomicU32::new(0);
+    let answer = database
+        .ask(async |store| {
+            if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+                fixture.terminate_connections().await;
+            }
+            store.oldest_unscored().await
+        })
+        .await;
+    assert_eq!((answer.expect("answers"), asked.into_inner()), (None, 2));
 }
 
 #[tokio::test]

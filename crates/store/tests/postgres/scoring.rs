@@ -19,7 +19,7 @@ pub(crate) fn prediction(item: &ItemToScore, top: f32) -> NewPrediction {
         model_version: "v1".parse().expect("a version"),
         scores: vec![p(top), p(0.1)],
         top_score: p(top),
-        entropy: p(0.3),
+        entropy: 0.3,
         decision: item.thresholds.decide(p(top)),
         decides: true,
         tokens: 7,

@@ -1,0 +1,9 @@
+//! Whole batches against a real Postgres, with a model that does what each test needs.
+
+mod fixture;
+mod hostile;
+mod logs;
+mod scoring;
+mod starting;
+mod switching;
+mod trouble;
