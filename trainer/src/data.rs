@@ -1,0 +1,131 @@
+//! Labelled text as JSON lines: `{"text", "source", "<label>": 0|1|null, …}`, plain or gzipped.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use serde_json::{Map, Value};
+
+use modloop_domain::Label;
+use modloop_domain::text::mend_surrogates;
+
+use crate::TrainError;
+
+/// One labelled text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// What a user wrote.
+    pub text: String,
+    /// The data set it comes from.
+    pub source: String,
+    /// The set's own word for it, empty where it has none.
+    pub source_label: String,
+    /// Taken as harmless, not annotated for the labels.
+    pub weak: bool,
+    /// One answer a label; `None` where the set says nothing.
+    pub answers: Vec<Option<bool>>,
+    /// Weight of the line in the loss.
+    pub weight: f32,
+}
+
+/// Reads a file; a name that ends in `.gz` is unpacked. Empty lines are skipped.
+pub fn read(path: &Path, labels: &[Label]) -> Result<Vec<Example>, TrainError> {
+    let file = File::open(path).map_err(TrainError::io("open", path))?;
+    let zipped = path.extension().is_some_and(|e| e == "gz");
+    let bytes: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut examples = Vec::new();
+    for (index, line) in BufReader::new(bytes).lines().enumerate() {
+        let wrong = |problem| TrainError::Line { path: path.to_owned(), line: index + 1, problem };
+        let line = line.map_err(|e| wrong(e.to_string()))?;
+        if !line.trim().is_empty() {
+            examples.push(parse(&line, labels).map_err(wrong)?);
+        }
+    }
+    Ok(examples)
+}
+
+fn parse(line: &str, labels: &[Label]) -> Result<Example, String> {
+    let fields: Map<String, Value> =
+        serde_json::from_str(&mend_surrogates(line)).map_err(|e| e.to_string())?;
+    let word = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let needed = |name: &str| word(name).ok_or(format!("there is no {name:?}, or it is no string"));
+    Ok(Example {
+        text: needed("text")?,
+        source: needed("source")?,
+        source_label: word("source_label").unwrap_or_default(),
+        weak: fields.get("weak").and_then(Value::as_bool).unwrap_or(false),
+        answers: labels.iter().map(|label| answer(&fields, label)).collect::<Result<_, _>>()?,
+        weight: 1.0,
+    })
+}
+
+fn answer(fields: &Map<String, Value>, label: &Label) -> Result<Option<bool>, String> {
+    match fields.get(label.as_str()) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(0) => Ok(Some(false)),
+            Some(1) => Ok(Some(true)),
+            _ => Err(format!("{label} is {value}; expected 0, 1 or null")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn labels() -> Vec<Label> {
+        ["hate", "offensive"].map(|l| l.parse().expect("a label")).to_vec()
+    }
+
+    fn read_text(name: &str, bytes: &[u8]) -> Result<Vec<Example>, TrainError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        read(&path, &labels())
+    }
+
+    #[test]
+    fn null_and_absent_labels_say_nothing() {
+        let examples = read_text(
+            "a.jsonl",
+            b"{\"text\":\"a\",\"source\":\"s\",\"hate\":1}\n\n{\"text\":\"b\",\"source\":\"s\",\"hate\":0,\"offensive\":null}\n",
+        )
+        .expect("two examples");
+        assert_eq!(examples.len(), 2);
+        assert_eq!(examples[0].answers, [Some(true), None]);
+        assert_eq!(examples[1].answers, [Some(false), None]);
+    }
+
+    #[test]
+    fn gzip_is_unpacked() {
+        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+        gz.write_all(b"{\"text\":\"a\",\"source\":\"s\",\"offensive\":1}").expect("writes");
+        let examples = read_text("a.jsonl.gz", &gz.finish().expect("gzip")).expect("one example");
+        assert_eq!(examples[0].answers, [None, Some(true)]);
+    }
+
+    #[test]
+    fn a_broken_line_is_named_by_file_and_line() {
+        let good = "{\"text\":\"a\",\"source\":\"s\"}\n";
+        for bad in ["{\"text\":", "{\"source\":\"s\"}", "{\"text\":\"a\",\"source\":\"s\",\"hate\":2}"] {
+            let error = read_text("bad.jsonl", format!("{good}{good}{bad}\n").as_bytes());
+            let error = error.expect_err(bad).to_string();
+            assert!(error.contains("bad.jsonl:3: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_gzip_is_an_error() {
+        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+        gz.write_all(&b"{\"text\":\"a\",\"source\":\"s\"}\n".repeat(500)).expect("writes");
+        let bytes = gz.finish().expect("gzip");
+        assert!(read_text("cut.jsonl.gz", &bytes[..bytes.len() / 2]).is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! Fine-tunes a BERT checkpoint in Hugging Face layout with a multi-label head, on libtorch.
+//!
+//! The way through: [`data`] reads labelled lines, [`mix`] decides which of them teach what,
+//! [`batches`] turns them into tensors, [`bert`] is the model, [`train`] runs the optimiser,
+//! [`metrics`] and [`dev`] measure, [`checkpoint`] writes what came out.
+
+pub mod batches;
+pub mod bert;
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod dev;
+mod error;
+pub mod metrics;
+pub mod mix;
+pub mod optimizer;
+pub mod progress;
+pub mod record;
+pub mod tokens;
+pub mod train;
+pub mod weights;
+
+pub use error::TrainError;

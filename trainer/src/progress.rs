@@ -1,0 +1,74 @@
+//! Progress with time left: a bar on a terminal, a plain line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Without a terminal, one line after this many steps.
+const STEPS_A_LINE: usize = 50;
+
+/// Progress of one pass.
+#[derive(Debug)]
+pub struct Progress {
+    what: &'static str,
+    total: usize,
+    done: usize,
+    lines: usize,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Starts counting towards `total` steps of `what`.
+    pub fn new(what: &'static str, total: usize) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {eta} left");
+            let bar = ProgressBar::new(total as u64).with_prefix(what);
+            match style {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        });
+        Self { what, total, done: 0, lines: 0, started: Instant::now(), bar }
+    }
+
+    /// One more step, over `lines` lines of data; `note` is shown beside it.
+    pub fn step(&mut self, lines: usize, note: impl FnOnce() -> String) {
+        self.done += 1;
+        self.lines += lines;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(note());
+                bar.inc(1);
+            }
+            None if self.done.is_multiple_of(STEPS_A_LINE) || self.done == self.total => {
+                eprintln!("{}", self.line(&note()));
+            }
+            None => {}
+        }
+    }
+
+    fn line(&self, note: &str) -> String {
+        let spent = self.started.elapsed();
+        let left = spent.as_secs_f64() / self.done as f64 * self.total.saturating_sub(self.done) as f64;
+        let rate = self.lines as f64 / spent.as_secs_f64();
+        let (what, done, total) = (self.what, self.done, self.total);
+        format!(
+            "{what} {done}/{total} {note} {rate:.1} lines/s, {} left",
+            minutes(Duration::from_secs_f64(left))
+        )
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn minutes(time: Duration) -> String {
+    format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60)
+}

@@ -1,0 +1,76 @@
+//! training.json: how a checkpoint came about, kept beside its weights.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use modloop_domain::Label;
+use sha2::{Digest, Sha256};
+
+use crate::TrainError;
+
+/// Everything needed to tell where a checkpoint comes from, and to train it again.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrainingRecord {
+    /// In the order of the head's outputs.
+    pub labels: Vec<Label>,
+    /// What training started from.
+    pub base_model: BaseModel,
+    /// What it learnt from.
+    pub data_sources: Vec<DataSource>,
+    /// All settings of the run.
+    pub hyperparameters: Value,
+    /// Decides the draw of lines, their order and the fresh weights.
+    pub seed: u64,
+    /// Optimiser steps done, and planned in all.
+    pub steps: Steps,
+    /// Mean loss of the last hundred steps.
+    pub loss: f64,
+    /// Measures on the dev set, `null` in a checkpoint from the middle of an epoch.
+    pub dev: Value,
+}
+
+/// The checkpoint that training started from.
+#[derive(Debug, Clone, Serialize)]
+pub struct BaseModel {
+    /// As its publisher calls it.
+    pub name: String,
+    /// SPDX identifier.
+    pub licence: String,
+    /// Of model.safetensors, in hexadecimal.
+    pub sha256: String,
+}
+
+/// One data set and how much of it was used.
+#[derive(Debug, Clone, Serialize)]
+pub struct DataSource {
+    /// As in the data's `source` field.
+    pub name: String,
+    /// SPDX identifier, or what is known.
+    pub licence: String,
+    /// Lines trained on.
+    pub lines: usize,
+}
+
+/// How far training went.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Steps {
+    /// Done.
+    pub done: usize,
+    /// Planned.
+    pub planned: usize,
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn sha256(path: &Path) -> Result<String, TrainError> {
+    let mut file = std::fs::File::open(path).map_err(TrainError::io("open", path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer).map_err(TrainError::io("read", path))? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
