@@ -11,4 +11,5 @@ mod ports;
 pub mod postgres;
 pub mod processes;
 pub mod queues;
+pub mod reddit;
 pub mod secrets;
