@@ -1,11 +1,11 @@
 //! Labelled text as JSON lines: `{"text", "source", "<label>": 0|1|null, …}`, plain or gzipped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use modloop_domain::Label;
 use modloop_domain::text::mend_surrogates;
@@ -60,6 +60,19 @@ fn parse(line: &str, labels: &[Label]) -> Result<Example, String> {
     })
 }
 
+/// Writes examples in the form that [`read`] takes, unpacked.
+pub fn write(path: &Path, examples: &[Example], labels: &[Label]) -> Result<(), TrainError> {
+    let mut out = BufWriter::new(File::create(path).map_err(TrainError::io("create", path))?);
+    for example in examples {
+        let mut fields = json!({"text": example.text, "source": example.source});
+        for (label, answer) in labels.iter().zip(&example.answers) {
+            fields[label.as_str()] = json!(answer.map(u8::from));
+        }
+        writeln!(out, "{fields}").map_err(TrainError::io("write", path))?;
+    }
+    out.flush().map_err(TrainError::io("write", path))
+}
+
 fn answer(fields: &Map<String, Value>, label: &Label) -> Result<Option<bool>, String> {
     match fields.get(label.as_str()) {
         None | Some(Value::Null) => Ok(None),
@@ -73,8 +86,6 @@ fn answer(fields: &Map<String, Value>, label: &Label) -> Result<Option<bool>, St
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
@@ -101,6 +112,23 @@ mod tests {
         assert_eq!(examples.len(), 2);
         assert_eq!(examples[0].answers, [Some(true), None]);
         assert_eq!(examples[1].answers, [Some(false), None]);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.jsonl");
+        let example = |text: &str, answers: [Option<bool>; 2]| Example {
+            text: text.to_owned(),
+            source: "s".to_owned(),
+            source_label: String::new(),
+            weak: false,
+            answers: answers.to_vec(),
+            weight: 1.0,
+        };
+        let examples = [example("line\n\"one\"", [Some(true), None]), example("é", [None, Some(false)])];
+        write(&path, &examples, &labels()).expect("writes");
+        assert_eq!(read(&path, &labels()).expect("reads"), examples);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tch::Device;
 
 use modloop_trainer::bert::Classifier;
 use modloop_trainer::checkpoint::CheckpointDir;
 use modloop_trainer::config::BertConfig;
-use modloop_trainer::record::{BaseModel, DataSource, Steps, TrainingRecord};
+use modloop_trainer::record::{BaseModel, DataSource, Hyperparameters, Steps, TrainingRecord};
 use modloop_trainer::tokens::{Encoded, TextTokenizer};
 use modloop_trainer::train::{Outcome, Run};
 use modloop_trainer::weights::{self, Head};
@@ -99,11 +99,11 @@ fn new_record(
             sha256: record::sha256(&options.base.join("model.safetensors"))?,
         },
         data_sources: by_source.into_iter().map(source).collect(),
-        hyperparameters: json!({
-            "settings": options.settings(),
-            "dropout": config.hidden_dropout_prob,
-            "mix": options.mix(),
-        }),
+        hyperparameters: Hyperparameters {
+            settings: options.settings(),
+            dropout: config.hidden_dropout_prob,
+            mix: options.mix(),
+        },
         seed: options.seed,
         steps: Steps { done: 0, planned: 0 },
         loss: 0.0,

@@ -1,11 +1,11 @@
 //! `modloop-train`: fine-tunes a BERT checkpoint on labelled text and makes a bundle of it.
 
+mod bundle;
 mod fine_tune;
 mod options;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::options::{BundleOptions, TrainOptions};
@@ -28,7 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Train(options) => fine_tune::run(&options),
-        Command::Bundle(options) => bundle(options),
+        Command::Bundle(options) => bundle::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,10 +37,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn bundle(options: BundleOptions) -> Result<()> {
-    let report = modloop_evaluation::assemble(&options.assemble())?;
-    println!("{report}");
-    Ok(())
 }

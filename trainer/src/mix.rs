@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use modloop_domain::Label;
 
@@ -13,7 +13,7 @@ use crate::TrainError;
 use crate::data::Example;
 
 /// The rules of a mix. Sources that no rule names are taken whole, with weight 1.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mix {
     /// Weight of a source's lines in the loss; 0 leaves the source out.
     pub weights: BTreeMap<String, f32>,

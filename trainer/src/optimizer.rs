@@ -27,7 +27,7 @@ impl Group {
 }
 
 /// Learning rates and what restrains them.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rates {
     /// Peak rate of the encoder.
     pub learning_rate: f64,

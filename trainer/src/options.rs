@@ -135,10 +135,10 @@ impl TrainOptions {
 pub(crate) struct BundleOptions {
     /// Checkpoint, as `train` writes it
     #[arg(long)]
-    checkpoint: PathBuf,
+    pub(crate) checkpoint: PathBuf,
     /// Data to calibrate and measure on, JSON lines, plain or .gz
     #[arg(long)]
-    dev: PathBuf,
+    pub(crate) dev: PathBuf,
     /// At most this many of its lines, chosen by their text
     #[arg(long)]
     dev_limit: Option<usize>,
@@ -157,10 +157,10 @@ pub(crate) struct BundleOptions {
 }
 
 impl BundleOptions {
-    pub(crate) fn assemble(self) -> AssembleOptions {
+    pub(crate) fn assemble(self, dev: PathBuf) -> AssembleOptions {
         AssembleOptions {
             checkpoint: self.checkpoint,
-            dev: self.dev,
+            dev,
             dev_limit: self.dev_limit,
             out: self.out,
             version: self.version,

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use modloop_domain::Label;
 use sha2::{Digest, Sha256};
 
+use modloop_domain::Label;
+
 use crate::TrainError;
+use crate::mix::Mix;
+use crate::train::Settings;
 
 /// Everything needed to tell where a checkpoint comes from, and to train it again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
     /// In the order of the head's outputs.
     pub labels: Vec<Label>,
@@ -20,7 +22,7 @@ pub struct TrainingRecord {
     /// What it learnt from.
     pub data_sources: Vec<DataSource>,
     /// All settings of the run.
-    pub hyperparameters: Value,
+    pub hyperparameters: Hyperparameters,
     /// Decides the draw of lines, their order and the fresh weights.
     pub seed: u64,
     /// Optimiser steps done, and planned in all.
@@ -31,8 +33,28 @@ pub struct TrainingRecord {
     pub dev: Value,
 }
 
+impl TrainingRecord {
+    /// Reads training.json of a checkpoint.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
+        serde_json::from_slice(&bytes).map_err(TrainError::base(path))
+    }
+}
+
+/// What was chosen for a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hyperparameters {
+    /// Of the loop and the optimiser.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// Share of units and attention weights dropped.
+    pub dropout: f64,
+    /// Which lines taught which label.
+    pub mix: Mix,
+}
+
 /// The checkpoint that training started from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BaseModel {
     /// As its publisher calls it.
     pub name: String,
@@ -43,7 +65,7 @@ pub struct BaseModel {
 }
 
 /// One data set and how much of it was used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataSource {
     /// As in the data's `source` field.
     pub name: String,
@@ -54,7 +76,7 @@ pub struct DataSource {
 }
 
 /// How far training went.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steps {
     /// Done.
     pub done: usize,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::nn::Optimizer;
 use tch::{Kind, Reduction, Tensor};
@@ -24,7 +24,7 @@ use crate::tokens::Encoded;
 const LOSS_WINDOW: usize = 100;
 
 /// Settings of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Passes over the data.
     pub epochs: usize,

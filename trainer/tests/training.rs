@@ -15,8 +15,9 @@ use modloop_trainer::bert::{Classifier, Mode};
 use modloop_trainer::checkpoint::{self, CheckpointDir};
 use modloop_trainer::config::BertConfig;
 use modloop_trainer::data::Example;
+use modloop_trainer::mix::Mix;
 use modloop_trainer::optimizer::Rates;
-use modloop_trainer::record::{BaseModel, Steps, TrainingRecord};
+use modloop_trainer::record::{BaseModel, Hyperparameters, Steps, TrainingRecord};
 use modloop_trainer::tokens::{Encoded, TextTokenizer};
 use modloop_trainer::train::{Outcome, Run, Settings, masked_loss};
 use modloop_trainer::weights::{self, Head};
@@ -96,7 +97,11 @@ impl Bench {
                 sha256: String::new(),
             },
             data_sources: Vec::new(),
-            hyperparameters: json!(self.settings),
+            hyperparameters: Hyperparameters {
+                settings: self.settings.clone(),
+                dropout: 0.0,
+                mix: Mix { weak_negatives: labels().into_iter().collect(), ..Mix::default() },
+            },
             seed: 3,
             steps: Steps { done: 0, planned: 0 },
             loss: 0.0,
@@ -139,9 +144,10 @@ fn a_tiny_model_learns_its_lines_and_the_checkpoint_gives_the_same_logits() {
     assert_eq!(names, labels());
     assert_eq!(logits(&again, &bench.lines), learnt);
 
-    let record = read_json(&bench.out().join("training.json"));
-    assert_eq!(record["steps"], json!({"done": 160, "planned": 160}));
-    assert_eq!(record["dev"]["hate"]["all"]["at_half"]["macro_f1"], json!(1.0));
+    let record = TrainingRecord::read(&bench.out().join("training.json")).expect("a record");
+    assert_eq!(record.steps, Steps { done: 160, planned: 160 });
+    assert_eq!(record.hyperparameters.settings, bench.settings);
+    assert_eq!(record.dev["hate"]["all"]["at_half"]["macro_f1"], json!(1.0));
     let tokenizer = read_json(&bench.out().join("tokenizer.json"));
     assert!(tokenizer["padding"].is_null() && tokenizer["truncation"].is_null());
     assert!(!bench.out().with_extension("partial").exists());
