@@ -26,6 +26,9 @@ pub use error::StoreError;
 pub use fetching::{Feed, Gap, Mark, STUCK_AFTER, ScrubReason, Stored};
 pub use migrate::{MigrationReport, migrate};
 pub use models::{AliasedModel, Challenger, ChallengerMode, NewModel, Serving};
+pub use monitoring::{
+    Counts, DueRequest, Grid, LabelOutcomes, NewReport, Past, StoredReport, Target, Window,
+};
 pub use scoring::{ItemToScore, NewPrediction, Recorded};
 pub use settings::{Credentials, DatabaseSettings, SettingsError};
 pub use status::{DecisionCounts, DriftVerdict, ModelInService, ModelMode, Status, SubredditStatus, Totals};

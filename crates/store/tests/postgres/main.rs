@@ -4,5 +4,6 @@ mod connecting;
 mod fetching;
 mod migrating;
 mod models;
+mod monitoring;
 mod scoring;
 mod status;

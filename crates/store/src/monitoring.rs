@@ -1,5 +1,0 @@
-//! What the monitor asks of the store.
-
-use crate::Store;
-
-impl Store {}
