@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use nix::unistd::Uid;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 
@@ -24,7 +25,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Where a server comes from and where it keeps its things.
 #[derive(Debug, Clone)]
 pub struct PostgresFiles {
-    /// Folder that holds `bin/postgres` with its libraries and share files.
+    /// Folder with `bin`, `lib` and `share`.
     pub installation: PathBuf,
     /// Folder for data, password and port. Made on the first start, kept afterwards.
     pub folder: PathBuf,
@@ -50,8 +51,8 @@ impl Postgres {
         let wanted = files.folder.clone();
         let files = within_reach(files, account)?;
         fs::create_dir_all(&files.folder).with_context(|| format!("create {}", files.folder.display()))?;
-        let password = password(&files.folder.join("password"))?;
-        create_data(&files, account, &password)?;
+        let password = password(&files.folder.join("password"), account)?;
+        create_data(&files, account)?;
         let port = stable_port(&files.folder.join("port"))?;
         let process = launch(&files, account, port).await?;
         let moved_to = (files.folder != wanted).then(|| files.folder.clone());
@@ -113,6 +114,14 @@ fn within_reach(files: PostgresFiles, account: Account) -> Result<PostgresFiles>
     }
     let name = hex::encode(Sha256::digest(files.folder.as_os_str().as_encoded_bytes()));
     let place = PathBuf::from(format!("/var/tmp/modloop-{}", &name[..12]));
+    fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
+    // Anybody may create folders there.
+    if fs::metadata(&place)?.uid() != Uid::effective().as_raw() {
+        bail!(
+            "{} belongs to somebody else: delete it, or move this project where all may pass",
+            place.display()
+        );
+    }
     let installation = place.join("postgres");
     if !installation.is_dir() {
         copy_folder(&files.installation, &installation)?;
@@ -132,23 +141,26 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// The password noted in `file`, made on the first start.
-fn password(file: &Path) -> Result<String> {
+fn password(file: &Path, account: Account) -> Result<String> {
     if let Ok(noted) = fs::read_to_string(file) {
         return Ok(noted);
     }
     let password = hex::encode(rand::random::<[u8; 16]>());
-    let mut noted = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(|| format!("create {}", file.display()))?;
-    noted.write_all(password.as_bytes()).with_context(|| format!("write {}", file.display()))?;
+    // Whole or not at all: a start may be interrupted at any moment.
+    let part = file.with_extension("part");
+    let mut options = fs::OpenOptions::new();
+    let noted = options.write(true).create(true).truncate(true).mode(0o600).open(&part);
+    noted
+        .and_then(|mut noted| noted.write_all(password.as_bytes()))
+        .with_context(|| format!("write {}", part.display()))?;
+    // Postgres reads it when it creates the account.
+    account.give(&part)?;
+    fs::rename(&part, file).with_context(|| format!("create {}", file.display()))?;
     Ok(password)
 }
 
 /// Creates the data folder with our account and database. A half-made one is thrown away first.
-fn create_data(files: &PostgresFiles, account: Account, password: &str) -> Result<()> {
+fn create_data(files: &PostgresFiles, account: Account) -> Result<()> {
     let data = files.folder.join("data");
     if data.is_dir() {
         return Ok(());
@@ -156,18 +168,17 @@ fn create_data(files: &PostgresFiles, account: Account, password: &str) -> Resul
     let part = files.folder.join("data.part");
     let _ = fs::remove_dir_all(&part);
     account.create_private_folder(&part)?;
-    initdb(files, account, &part, password)?;
+    initdb(files, account, &part)?;
     create_database(files, account, &part)?;
     fs::rename(&part, &data).with_context(|| format!("create {}", data.display()))
 }
 
-fn initdb(files: &PostgresFiles, account: Account, data: &Path, password: &str) -> Result<()> {
+fn initdb(files: &PostgresFiles, account: Account, data: &Path) -> Result<()> {
     let mut command = program(files, account, "initdb");
     command.arg("--pgdata").arg(data).args(["--username", USER, "--auth", "scram-sha-256"]);
     command.args(["--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8"]);
-    // /dev/stdin: no file with the password that the server's account could read.
-    command.args(["--pwfile", "/dev/stdin"]);
-    run_with_input(command, "initdb", password)
+    command.arg("--pwfile").arg(files.folder.join("password"));
+    run_with_input(command, "initdb", "")
 }
 
 fn create_database(files: &PostgresFiles, account: Account, data: &Path) -> Result<()> {
@@ -180,6 +191,7 @@ fn program(files: &PostgresFiles, account: Account, name: &str) -> Command {
     let mut command = Command::new(files.installation.join("bin").join(name));
     // Settings of another Postgres (PGDATA, PGOPTIONS, …) must not reach this one.
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir("/");
+    command.env("LD_LIBRARY_PATH", files.installation.join("lib"));
     account.take_on(&mut command);
     command
 }

