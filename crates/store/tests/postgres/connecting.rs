@@ -1,9 +1,13 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use modloop_store::testing::TestDatabase;
 use modloop_store::{Database, DatabaseSettings, Store, StoreError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 fn settings(url: &Url) -> DatabaseSettings {
@@ -83,10 +87,13 @@ async fn a_wrong_password_is_not_worth_another_try_and_not_repeated() {
     );
 }
 
+fn starting() -> Vec<u8> {
+    message(b'E', b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0")
+}
+
 #[tokio::test]
 async fn a_server_that_is_starting_is_worth_another_try() {
-    let starting = message(b'E', b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0");
-    let error = refused(&settings(&scripted(vec![starting]).await)).await;
+    let error = refused(&settings(&scripted(vec![starting()]).await)).await;
     assert!(matches!(error, StoreError::Unreachable { .. }) && error.is_retryable(), "{error}");
 }
 
@@ -139,6 +146,65 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
     let error = refused(&settings(&url)).await;
     assert!(matches!(error, StoreError::Tls { .. }) && !error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("does not support TLS"), "{error}");
+}
+
+/// A server with TLS and a certificate of its own making.
+async fn self_signed() -> Url {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("usual versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .expect("a usable certificate");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let _ssl_request = client.read(&mut [0; 8]).await.expect("reads");
+        client.write_all(b"S").await.expect("agrees to TLS");
+        // The client breaks off as soon as it has seen the certificate.
+        let refused = TlsAcceptor::from(Arc::new(config)).accept(client).await;
+        assert!(refused.is_err(), "the client went on");
+    });
+    format!("postgres://modloop:open-sesame@localhost:{port}/modloop?sslmode=verify-full")
+        .parse()
+        .expect("a URL")
+}
+
+#[tokio::test]
+async fn a_certificate_that_no_rds_authority_signed_is_refused_before_the_password_is_sent() {
+    let error = refused(&settings(&self_signed().await)).await;
+    assert!(matches!(error, StoreError::Tls { .. }) && !error.is_retryable(), "{error:?}");
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+}
+
+/// Refuses the first caller as a server that is starting does, and leads the others to Postgres.
+async fn starting_once(postgres: &Url) -> Url {
+    let (host, port) = (postgres.host_str().expect("a host"), postgres.port().unwrap_or(5432));
+    let place = format!("{host}:{port}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut url = postgres.clone();
+    url.set_host(Some("127.0.0.1")).expect("takes a host");
+    url.set_port(Some(listener.local_addr().expect("an address").port())).expect("takes a port");
+    tokio::spawn(async move {
+        let (mut early, _) = listener.accept().await.expect("a client");
+        let _start_up = early.read(&mut [0; 1024]).await.expect("reads");
+        early.write_all(&starting()).await.expect("writes");
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let mut server = TcpStream::connect(place).await.expect("Postgres");
+        // Ends with an error when either side closes first: no matter here.
+        let _bytes = copy_bidirectional(&mut client, &mut server).await;
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_is_starting_is_waited_for() {
+    let (_database, url) = url().await;
+    let database = Database::new(settings(&starting_once(&url).await));
+    assert_eq!(database.session().await.expect("waits").oldest_unscored().await.expect("asks"), None);
 }
 
 #[tokio::test]
