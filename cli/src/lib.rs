@@ -1,1 +1,6 @@
-//! placeholder
+//! What `modloop` prints. A library, so that `cargo xtask up` shows the same.
+
+pub mod assemble;
+pub mod score;
+mod shipped;
+pub mod status;

@@ -14,8 +14,12 @@ pub(crate) struct Layout {
 impl Layout {
     /// Finds both; makes the folder.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?.to_owned();
-        let home = modloop_environment::optional("MODLOOP_HOME")?.map_or_else(|| root.join(".modloop"), PathBuf::from);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask lies in the repository")?
+            .to_owned();
+        let home = modloop_environment::optional("MODLOOP_HOME")?
+            .map_or_else(|| root.join(".modloop"), PathBuf::from);
         std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
         Ok(Self { home: home.canonicalize()?, root })
     }

@@ -1,6 +1,85 @@
 //! `cargo xtask`: everything a person types in this repository.
 
+mod database;
+mod faults;
 mod layout;
+mod once;
+mod progress;
+mod report;
+mod settings;
 mod setup;
+mod stack;
+mod test;
+mod up;
+mod watch;
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::layout::Layout;
+use crate::once::Once;
+use crate::setup::Needs;
+
+/// Runs and tests Modloop on this machine, without Docker and without an AWS account.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything and show a live status until Ctrl-C.
+    ///
+    /// Reads Reddit when REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET are set, in the environment or in .env;
+    /// otherwise a stand-in with a synthetic feed. Data stays between runs.
+    Up {
+        /// Rebuild and redeploy when the source of a function changes.
+        #[arg(long, conflicts_with = "once")]
+        watch: bool,
+        /// One pass over the stand-in's feed in a fresh database, then exit: 0 only if nothing was lost.
+        #[arg(long)]
+        once: bool,
+        /// Break things meanwhile: Reddit fails, inference is killed, Postgres restarts, messages come twice.
+        #[arg(long, requires = "once")]
+        faults: bool,
+        /// Write what happened to this file, as JSON.
+        #[arg(long, value_name = "FILE", requires = "once")]
+        report: Option<PathBuf>,
+    },
+    /// Run all tests, or only the parts named.
+    Test {
+        /// Parts to run; all when none is named.
+        parts: Vec<test::Part>,
+    },
+    /// Download and prepare everything that `up` and `test` need, and nothing else.
+    Setup,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<()> {
+    let layout = Layout::find()?;
+    match command {
+        Command::Up { once: true, faults, report, .. } => once::run(&layout, Once { faults, report }).await,
+        Command::Up { watch, .. } => up::run(&layout, watch).await,
+        Command::Test { parts } => test::run(&layout, &parts).await,
+        Command::Setup => {
+            setup::ensure(&layout, Needs { libtorch: true, ..Needs::default() }).await.map(|_ready| ())
+        }
+    }
+}

@@ -14,7 +14,8 @@ pub(crate) struct Spinner {
 pub(crate) fn spinner(name: &str) -> Spinner {
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("  {spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            ProgressStyle::with_template("  {spinner} {msg} {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         )
     } else {
         eprintln!("  … {name}");

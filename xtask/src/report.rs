@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -91,10 +92,31 @@ impl Report {
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
 
+    /// Writes the report as JSON.
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         std::fs::write(file, text).with_context(|| format!("cannot write the report to {}", file.display()))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (items, decisions) = (&self.items, &self.decisions);
+        writeln!(f)?;
+        writeln!(f, "Items   {} fetched, {} stored, {} scored", items.fetched, items.stored, items.scored)?;
+        writeln!(
+            f,
+            "        {} lost, {} scored twice, {} dead-lettered",
+            items.lost, items.scored_twice, items.dead_lettered
+        )?;
+        writeln!(f, "Decided {} allow, {} review, {} remove", decisions.allow, decisions.review, decisions.remove)?;
+        writeln!(f, "Model   {}", self.model)?;
+        writeln!(f, "Drift   {}", self.drift)?;
+        for stand_in in &self.stand_ins {
+            writeln!(f, "Not real: {stand_in}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,175 @@
+//! `up --once`: one pass over the stand-in's feed in a fresh database.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use modloop_local::deploy::Function;
+use modloop_local::reddit::{Faults, Handle, Options};
+use modloop_store::Totals;
+use serde_json::json;
+
+use crate::faults;
+use crate::layout::Layout;
+use crate::report::{Decisions, Items, Report, Stages};
+use crate::settings::Settings;
+use crate::setup::{self, Needs};
+use crate::stack::{Clock, RedditSource, Stack};
+
+/// Decides what the communities of the feed write.
+pub(crate) const SEED: u64 = 7;
+/// After this long fetch gives up on an answer of Reddit: the default of crates/reddit.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often fetch may run until it has read the whole feed: faults and the rate budget cut passes short.
+const MOST_FETCHES: u32 = 30;
+/// Without a newly scored item for so long, fetch runs again, as the clock would make it.
+const STALL: Duration = Duration::from_secs(45);
+/// A pass that takes longer has failed.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// What `up --once` was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Once {
+    pub faults: bool,
+    pub report: Option<PathBuf>,
+}
+
+/// Runs the pass and judges it. The folder of the run is kept when it failed.
+pub(crate) async fn run(layout: &Layout, once: Once) -> Result<()> {
+    let started = chrono::Utc::now().format("%Y%m%d-%H%M%S");
+    let folder = layout.run(&format!("once-{started}-{}", std::process::id()));
+    let outcome = pass(layout, &once, &folder).await;
+    match &outcome {
+        Ok(()) => std::fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {}", folder.display()))?,
+        Err(_) => eprintln!("  logs are kept in {}", folder.join("logs").display()),
+    }
+    outcome
+}
+
+async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
+    let mut stages = Stages::default();
+    let tools = setup::ensure(layout, Needs::default()).await?;
+    let feed = Options::all_at_once(SEED);
+    let feed = if once.faults { feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)) } else { feed };
+    // Its own database and the stand-in, whatever the person's settings: a pass must be repeatable.
+    let stack =
+        Stack::start(layout, &tools, Settings::default(), folder.to_owned(), feed, Clock::Stopped, &mut stages).await?;
+    let fetched = if once.faults {
+        let both = async { tokio::try_join!(fetch_all(&stack), faults::break_things(&stack)) };
+        stages.run("fetch, while things break", both).await?.0
+    } else {
+        stages.run("fetch", fetch_all(&stack)).await?
+    };
+    stages.run("score", score_all(&stack)).await?;
+    let drift = stages.run("monitor", monitor(&stack)).await?;
+    if once.faults {
+        stages.run("find the poison", faults::poison_is_dead_lettered(&stack)).await?;
+    }
+    let report = report(&stack, fetched, drift, stages).await?;
+    finish(&report, once)
+}
+
+fn finish(report: &Report, once: &Once) -> Result<()> {
+    print!("{report}");
+    if let Some(file) = &once.report {
+        report.write(file)?;
+        println!("Report  {}", file.display());
+    }
+    match report.verdict(u64::from(once.faults)) {
+        Ok(()) => Ok(()),
+        Err(wrong) => bail!("the pass failed: {wrong}"),
+    }
+}
+
+/// Runs fetch until the stand-in's whole feed is stored. Returns how many different items were read.
+async fn fetch_all(stack: &Stack) -> Result<u64> {
+    let expected = stand_in(stack)?.expected_items().len() as u64;
+    let mut stored = 0;
+    for _ in 0..MOST_FETCHES {
+        fetch_once(stack).await;
+        stored = totals(stack).await?.stored;
+        if stored >= expected {
+            return Ok(stored);
+        }
+    }
+    eprintln!("  fetch stored {stored} of {expected} items in {MOST_FETCHES} runs");
+    Ok(stored)
+}
+
+/// One run of fetch. A failed one is told and no more: the clock would run it again, as our callers do.
+pub(crate) async fn fetch_once(stack: &Stack) {
+    if let Err(error) = stack.invoke(Function::Fetch, json!({})).await {
+        eprintln!("  a run of fetch failed, as it may: {error:#}");
+    }
+}
+
+/// Waits until every item is scored; runs fetch where nothing moves, so that lost messages are sent again.
+async fn score_all(stack: &Stack) -> Result<()> {
+    let begun = Instant::now();
+    let mut last = (Totals::default().scored, Instant::now());
+    loop {
+        let totals = totals(stack).await?;
+        if totals.waiting == 0 {
+            return Ok(());
+        }
+        if totals.scored != last.0 {
+            last = (totals.scored, Instant::now());
+        }
+        if begun.elapsed() > LONGEST {
+            // The report says how many are missing.
+            return Ok(());
+        }
+        if last.1.elapsed() > STALL {
+            fetch_once(stack).await;
+            last.1 = Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Counts over the whole database. Asked twice, since Postgres may be restarted under the first question.
+pub(crate) async fn totals(stack: &Stack) -> Result<Totals> {
+    match stack.session().await?.totals().await {
+        Err(error) if error.is_retryable() => Ok(stack.session().await?.totals().await?),
+        totals => Ok(totals?),
+    }
+}
+
+/// The worst verdict over all subreddits.
+async fn monitor(stack: &Stack) -> Result<String> {
+    let answer = stack.invoke(Function::Monitor, json!({})).await?.payload;
+    answer["verdict"].as_str().map(str::to_owned).with_context(|| format!("monitor gave no verdict: {answer}"))
+}
+
+async fn report(stack: &Stack, fetched: u64, drift: String, stages: Stages) -> Result<Report> {
+    let totals = totals(stack).await?;
+    let model = stack.session().await?.status().await?.model.context("no model has scored anything")?;
+    let expected = stand_in(stack)?.expected_items().len() as u64;
+    let dead_letters = stack.dead_letters().await?.peek().await?;
+    Ok(Report {
+        items: Items {
+            fetched,
+            stored: totals.stored,
+            scored: totals.scored,
+            lost: expected.saturating_sub(totals.scored + totals.scrubbed),
+            scored_twice: totals.duplicates,
+            dead_lettered: dead_letters.len() as u64,
+        },
+        model: model.version.to_string(),
+        decisions: Decisions {
+            allow: totals.decisions.allow,
+            review: totals.decisions.review,
+            remove: totals.decisions.remove,
+        },
+        drift,
+        stages: stages.into_vec(),
+        stand_ins: stack.stand_ins(),
+    })
+}
+
+pub(crate) fn stand_in(stack: &Stack) -> Result<&Handle> {
+    match &stack.reddit {
+        RedditSource::StandIn(stand_in) => Ok(stand_in),
+        RedditSource::Real(_) => bail!("a pass needs the stand-in, whose feed is known"),
+    }
+}

@@ -1,0 +1,108 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use modloop_domain::SubredditName;
+
+/// What a person may set, in the environment or in `.env`; the environment wins.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Credentials for the real Reddit; without them the stand-in serves.
+    pub reddit: Option<RedditApp>,
+    /// A Postgres of the person's own.
+    pub database_url: Option<String>,
+}
+
+/// An application registered with Reddit.
+pub(crate) struct RedditApp {
+    pub client_id: String,
+    pub client_secret: String,
+    pub user_agent: String,
+    pub subreddits: Vec<SubredditName>,
+}
+
+impl std::fmt::Debug for RedditApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedditApp").field("subreddits", &self.subreddits).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Reads `.env` in the repository without exporting it: programs that are started must not inherit secrets.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        let file = root.join(".env");
+        let mut values = HashMap::new();
+        if file.is_file() {
+            for pair in dotenvy::from_path_iter(&file).with_context(|| format!("cannot read {}", file.display()))? {
+                // The error of the library quotes the line, which may hold a secret.
+                let (name, value) = pair.map_err(|_| anyhow::anyhow!("{} has a line that is not NAME=value", file.display()))?;
+                values.insert(name, value);
+            }
+        }
+        Self::from_values(|name| {
+            let own = modloop_environment::optional(name)?;
+            Ok(own.or_else(|| values.get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())))
+        })
+    }
+
+    fn from_values(value: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
+        Ok(Self { reddit: RedditApp::from_values(&value)?, database_url: value("DATABASE_URL")? })
+    }
+}
+
+impl RedditApp {
+    fn from_values(value: &impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
+        let (client_id, client_secret) = match (value("REDDIT_CLIENT_ID")?, value("REDDIT_CLIENT_SECRET")?) {
+            (Some(id), Some(secret)) => (id, secret),
+            (None, None) => return Ok(None),
+            (Some(_), None) => bail!("REDDIT_CLIENT_ID is set but REDDIT_CLIENT_SECRET is not; set both or none"),
+            (None, Some(_)) => bail!("REDDIT_CLIENT_SECRET is set but REDDIT_CLIENT_ID is not; set both or none"),
+        };
+        let needed = |name: &str, example: &str| {
+            value(name)?.with_context(|| format!("{name} is not set; to read the real Reddit set it, for example to {example}"))
+        };
+        let names = needed("MODLOOP_SUBREDDITS", "rust,askhistorians")?;
+        let subreddits = names.split(',').map(|name| Ok(name.trim().parse()?)).collect::<Result<_>>();
+        Ok(Some(Self {
+            client_id,
+            client_secret,
+            user_agent: needed("REDDIT_USER_AGENT", "\"linux:modloop:0.1 (by /u/your_name)\"")?,
+            subreddits: subreddits.context("MODLOOP_SUBREDDITS cannot be used")?,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Settings> {
+        Settings::from_values(|name| {
+            Ok(values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn without_credentials_the_stand_in_serves() {
+        assert!(read(&[]).expect("fine").reddit.is_none());
+    }
+
+    #[test]
+    fn half_of_the_credentials_is_an_error_that_names_the_other_half() {
+        let error = read(&[("REDDIT_CLIENT_ID", "id")]).expect_err("half").to_string();
+        assert!(error.contains("REDDIT_CLIENT_SECRET is not"), "{error}");
+    }
+
+    #[test]
+    fn the_secret_does_not_show() {
+        let settings = read(&[
+            ("REDDIT_CLIENT_ID", "id"),
+            ("REDDIT_CLIENT_SECRET", "sesame"),
+            ("REDDIT_USER_AGENT", "me"),
+            ("MODLOOP_SUBREDDITS", "rust, AskHistorians"),
+        ])
+        .expect("complete");
+        assert!(!format!("{settings:?}").contains("sesame"));
+        assert_eq!(settings.reddit.map(|app| app.subreddits.len()), Some(2));
+    }
+}

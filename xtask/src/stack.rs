@@ -1,0 +1,205 @@
+//! The whole system on this machine: Postgres, Reddit or its stand-in, the local cloud, the deployed template.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use modloop_domain::SubredditName;
+use modloop_local::cloud::{Cloud, CloudFiles};
+use modloop_local::deploy::{Function, STACK, Sam};
+use modloop_local::functions::{Invocation, invoke};
+use modloop_local::postgres::{Postgres, PostgresFiles};
+use modloop_local::queues::Queue;
+use modloop_local::reddit::{self, CLIENT_ID, CLIENT_SECRET, StandIn};
+use modloop_local::secrets::put_secret;
+use modloop_store::{Database, DatabaseSettings, Session};
+use serde_json::{Value, json};
+
+use crate::database::DatabaseServer;
+use crate::layout::Layout;
+use crate::report::Stages;
+use crate::settings::{RedditApp, Settings};
+use crate::setup::Tools;
+
+/// Where posts and comments come from.
+pub(crate) enum RedditSource {
+    /// The loopback stand-in and its synthetic feed.
+    StandIn(reddit::Handle),
+    /// Reddit itself.
+    Real(RedditApp),
+}
+
+/// Whether the clock runs the functions, or only we do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    Runs,
+    Stopped,
+}
+
+/// Everything that runs. Dropping it stops all of it, the cloud first, so that no function outlives its database.
+pub(crate) struct Stack {
+    pub cloud: Cloud,
+    pub database: DatabaseServer,
+    pub reddit: RedditSource,
+    pub folder: PathBuf,
+    sessions: Database,
+    sam: Sam,
+    parameters: Vec<(&'static str, String)>,
+}
+
+impl Stack {
+    /// Starts and deploys everything into `folder`.
+    pub(crate) async fn start(
+        layout: &Layout,
+        tools: &Tools,
+        settings: Settings,
+        folder: PathBuf,
+        stand_in: reddit::Options,
+        clock: Clock,
+        stages: &mut Stages,
+    ) -> Result<Self> {
+        let logs = folder.join("logs");
+        let database = match settings.database_url {
+            Some(url) => DatabaseServer::yours(&url)?,
+            None => DatabaseServer::ours(stages.run("start Postgres", start_postgres(tools, &folder)).await?)?,
+        };
+        let reddit = match settings.reddit {
+            Some(app) => RedditSource::Real(app),
+            None => RedditSource::StandIn(
+                stages.run("start the Reddit stand-in", async { StandIn::start(stand_in).await }).await?,
+            ),
+        };
+        let files = CloudFiles { program: tools.ministack.clone(), folder: folder.join("cloud"), log: logs.join("cloud.log") };
+        let cloud = stages.run("start the local cloud", Cloud::start(&files)).await?;
+        let parameters = parameters(&cloud, &database, &reddit, clock).await?;
+        let sam = Sam {
+            program: tools.sam.clone(),
+            repository: layout.root.clone(),
+            folder: layout.home.join("sam"),
+            onnxruntime: tools.onnxruntime.clone(),
+            bundle: None,
+            log: logs.join("sam.log"),
+        };
+        let sessions = Database::new(DatabaseSettings::from_url(database.url())?);
+        let stack = Self { cloud, database, reddit, folder, sessions, sam, parameters };
+        stages.run("build the functions", stack.sam.build()).await?;
+        stages.run("deploy the template", stack.deploy()).await?;
+        stages.run("migrate the database", stack.migrate()).await?;
+        Ok(stack)
+    }
+
+    /// Builds and deploys again after a change of source.
+    pub(crate) async fn redeploy(&self) -> Result<()> {
+        self.sam.build().await?;
+        self.deploy().await
+    }
+
+    async fn deploy(&self) -> Result<()> {
+        self.sam.deploy(self.cloud.endpoint(), &self.parameters).await
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        self.invoke(Function::Migrate, json!({})).await?;
+        self.session().await?.add_subreddits(&self.subreddits()).await?;
+        Ok(())
+    }
+
+    /// Runs a function once, and gives its answer.
+    pub(crate) async fn invoke(&self, function: Function, event: Value) -> Result<Invocation> {
+        invoke(self.cloud.endpoint(), function.name(), &event).await.map_err(Into::into)
+    }
+
+    /// A connection that answers, also after Postgres was restarted.
+    pub(crate) async fn session(&self) -> Result<Session<'_>> {
+        Ok(self.sessions.session().await?)
+    }
+
+    /// Which part stopped by itself, if one did.
+    pub(crate) fn ended(&mut self) -> Result<Option<&'static str>> {
+        if self.cloud.ended()?.is_some() {
+            return Ok(Some("the local cloud"));
+        }
+        Ok(self.database.ended()?.then_some("Postgres"))
+    }
+
+    /// The queue of items to score.
+    pub(crate) async fn score_queue(&self) -> Result<Queue> {
+        Queue::find(self.cloud.endpoint(), &format!("{STACK}-score")).await
+    }
+
+    /// Where messages end that failed too often.
+    pub(crate) async fn dead_letters(&self) -> Result<Queue> {
+        Queue::find(self.cloud.endpoint(), &format!("{STACK}-score-dead-letters")).await
+    }
+
+    /// The folder with the logs of everything.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
+    }
+
+    /// What is not the real thing.
+    pub(crate) fn stand_ins(&self) -> Vec<String> {
+        let mut names = vec!["aws: ministack, a local cloud".to_owned()];
+        if matches!(self.reddit, RedditSource::StandIn(_)) {
+            names.push("reddit: a loopback stand-in with a synthetic feed".to_owned());
+        }
+        names
+    }
+
+    fn subreddits(&self) -> Vec<SubredditName> {
+        match &self.reddit {
+            RedditSource::StandIn(stand_in) => stand_in.subreddits(),
+            RedditSource::Real(app) => app.subreddits.clone(),
+        }
+    }
+}
+
+async fn start_postgres(tools: &Tools, folder: &Path) -> Result<Postgres> {
+    let files = PostgresFiles {
+        installation: tools.postgres.clone(),
+        folder: folder.join("postgres"),
+        log: folder.join("logs/postgres.log"),
+    };
+    Postgres::start(files).await
+}
+
+/// Template parameters that are particular to this machine; see infra/README.md.
+async fn parameters(
+    cloud: &Cloud,
+    database: &DatabaseServer,
+    reddit: &RedditSource,
+    clock: Clock,
+) -> Result<Vec<(&'static str, String)>> {
+    let login = json!({"username": database.username(), "password": database.password()});
+    let app = match reddit {
+        RedditSource::StandIn(_) => json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}),
+        RedditSource::Real(app) => json!({"client_id": app.client_id, "client_secret": app.client_secret}),
+    };
+    let store = |name, value| async move {
+        put_secret(cloud.endpoint(), name, &value).await.with_context(|| format!("cannot store secret {name}"))
+    };
+    let mut parameters = vec![
+        ("DatabaseHost", database.host().to_owned()),
+        ("DatabasePort", database.port().to_string()),
+        ("DatabaseName", database.name()),
+        ("DatabaseTls", database.tls().to_owned()),
+        ("DatabaseSecretArn", store("modloop/database", login).await?),
+        ("RedditSecretArn", store("modloop/reddit", app).await?),
+        ("Schedules", if clock == Clock::Runs { "ENABLED" } else { "DISABLED" }.to_owned()),
+        ("FetchSchedule", "rate(1 minute)".to_owned()),
+        ("MonitorSchedule", "rate(5 minutes)".to_owned()),
+        // Short, so that a killed run's messages come back while somebody is watching.
+        ("BatchWindow", "1".to_owned()),
+        ("InferenceTimeout", "15".to_owned()),
+        ("ScoreVisibilityTimeout", "20".to_owned()),
+        ("ReserveConcurrency", "false".to_owned()),
+    ];
+    match reddit {
+        RedditSource::StandIn(stand_in) => parameters.extend([
+            ("RedditApiUrl", stand_in.url().to_string()),
+            ("RedditAuthUrl", stand_in.url().to_string()),
+            ("RedditUserAgent", "linux:modloop:0.1 (stand-in)".to_owned()),
+        ]),
+        RedditSource::Real(app) => parameters.push(("RedditUserAgent", app.user_agent.clone())),
+    }
+    Ok(parameters)
+}

@@ -1,0 +1,141 @@
+//! `up`: the system runs by the clock until Ctrl-C, with a live status.
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use chrono::Utc;
+use modloop_cli::status::render;
+use modloop_local::processes::stop_requested;
+use modloop_local::reddit::Options;
+
+use crate::layout::Layout;
+use crate::once;
+use crate::report::Stages;
+use crate::settings::Settings;
+use crate::setup::{self, Needs};
+use crate::stack::{Clock, RedditSource, Stack};
+use crate::watch::Changes;
+
+/// How often the status is drawn on a terminal, and how often it is printed elsewhere.
+const ON_TERMINAL: Duration = Duration::from_secs(2);
+const ELSEWHERE: Duration = Duration::from_secs(30);
+
+/// Time between two items of the stand-in's feed.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
+/// Starts everything and shows the status until a person stops it.
+pub(crate) async fn run(layout: &Layout, watch: bool) -> Result<()> {
+    tokio::select! {
+        outcome = start_and_show(layout, watch) => outcome,
+        asked = stop_requested() => {
+            asked?;
+            eprintln!("\nStopped. The data stays in {}.", layout.run("up").display());
+            Ok(())
+        }
+    }
+}
+
+async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
+    let begun = Instant::now();
+    let settings = Settings::read(&layout.root)?;
+    let tools = setup::ensure(layout, Needs::default()).await?;
+    let folder = layout.run("up");
+    let lock = lock(&folder)?;
+    let mut stages = Stages::default();
+    let feed = Options::live(once::SEED, ARRIVAL);
+    let mut stack = Stack::start(layout, &tools, settings, folder, feed, Clock::Runs, &mut stages).await?;
+    note_database(layout, stack.database.url())?;
+    // The clock's first tick is a minute away; nobody wants to wait for it.
+    stages.run("fetch for the first time", async { once::fetch_once(&stack).await;
+        Ok(()) }).await?;
+    eprintln!("  up after {:.0} s\n", begun.elapsed().as_secs_f64());
+    let changes = if watch { Some(Changes::watch(&layout.root)?) } else { None };
+    let shown = show(&mut stack, changes).await;
+    drop(lock);
+    shown
+}
+
+/// Draws the status again and again; redeploys after changes of source.
+async fn show(stack: &mut Stack, mut changes: Option<Changes>) -> Result<()> {
+    let terminal = std::io::stdout().is_terminal();
+    let period = if terminal { ON_TERMINAL } else { ELSEWHERE };
+    loop {
+        if let Some(ended) = stack.ended()? {
+            bail!("{ended} stopped by itself; its log is in {}", stack.logs().display());
+        }
+        draw(&screen(stack).await, terminal)?;
+        tokio::select! {
+            () = tokio::time::sleep(period) => {}
+            changed = next_change(&mut changes) => redeploy(stack, &changed?).await,
+        }
+    }
+}
+
+async fn next_change(changes: &mut Option<Changes>) -> Result<String> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn redeploy(stack: &Stack, changed: &str) {
+    let begun = Instant::now();
+    eprintln!("{changed} changed: building and deploying …");
+    match stack.redeploy().await {
+        Ok(()) => eprintln!("deployed after {:.0} s", begun.elapsed().as_secs_f64()),
+        // A broken edit must not end the session: what ran goes on running.
+        Err(error) => eprintln!("not deployed, what ran goes on running: {error:#}"),
+    }
+}
+
+async fn screen(stack: &Stack) -> String {
+    let status = async { Ok::<_, anyhow::Error>(stack.session().await?.status().await?) };
+    let body = match status.await {
+        Ok(status) => render(&status, Utc::now(), std::io::stdout().is_terminal()),
+        Err(error) => format!("The database does not answer: {error:#}\n"),
+    };
+    let reddit = match &stack.reddit {
+        RedditSource::StandIn(stand_in) => format!("stand-in with a synthetic feed at {}", stand_in.url()),
+        RedditSource::Real(_) => "the real one".to_owned(),
+    };
+    format!(
+        "{body}\nReddit    {reddit}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
+        modloop_cli::status::DATABASE_NOTE,
+        stack.cloud.endpoint().url(),
+        stack.logs().display(),
+    )
+}
+
+fn draw(screen: &str, terminal: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if terminal {
+        // Home, then clear what is below: no flicker of an empty screen.
+        write!(out, "\x1b[H\x1b[J")?;
+    } else {
+        writeln!(out, "--- {}", Utc::now().format("%H:%M:%S"))?;
+    }
+    write!(out, "{screen}")?;
+    out.flush().context("cannot write to standard output")
+}
+
+/// Keeps a second `up` from starting on the same data.
+fn lock(folder: &Path) -> Result<nix::fcntl::Flock<fs::File>> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = fs::File::create(folder.join("lock")).context("cannot make the lock file")?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
+        .map_err(|_| anyhow::anyhow!("`cargo xtask up` runs already on {}; stop that one first", folder.display()))
+}
+
+/// For `modloop status`. The address holds a password, so only its owner may read it.
+fn note_database(layout: &Layout, url: &str) -> Result<()> {
+    let file = layout.root.join(modloop_cli::status::DATABASE_NOTE);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut note = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file)?;
+    writeln!(note, "{url}").with_context(|| format!("cannot write {}", file.display()))
+}
