@@ -7,7 +7,10 @@ async fn an_empty_database_becomes_usable_and_a_second_run_does_nothing() {
     let first = migrate(database.settings()).await.expect("migrates");
     assert!(first.applied[0].starts_with("V1__") && first.version >= 1, "{first:?}");
     let json = serde_json::to_value(&first).expect("serialises");
-    assert_eq!((&json["applied"][0], &json["version"]), (&first.applied[0].as_str().into(), &first.version.into()));
+    assert_eq!(
+        (&json["applied"][0], &json["version"]),
+        (&first.applied[0].as_str().into(), &first.version.into())
+    );
     let second = migrate(database.settings()).await.expect("migrates again");
     assert_eq!((second.applied, second.version), (vec![], first.version));
     assert!(Store::connect(database.settings()).await.is_ok());
