@@ -10,9 +10,10 @@ use nix::sys::signal::Signal;
 
 use crate::cloud::CREDENTIAL;
 use crate::endpoint::{Endpoint, REGION};
+use crate::functions::delete_old_versions;
 pub use crate::package::Function;
 use crate::package::{Packaging, Profile};
-use crate::processes::{Launch, log_tail};
+use crate::processes::Launch;
 
 /// Name of the stack; the functions and queues are called after it.
 pub const STACK: &str = "modloop";
@@ -63,9 +64,13 @@ impl Sam {
             stop_signal: Signal::SIGINT,
             grace: Duration::from_secs(5),
         };
-        let status = launch.start()?.wait().await?;
+        let mut process = launch.start()?;
+        let status = process.wait().await?;
         if !status.success() {
-            bail!("sam deploy failed:\n{}", log_tail(&self.log, 25));
+            bail!("sam deploy failed:\n{}", process.last_words(25));
+        }
+        for function in Function::ALL {
+            delete_old_versions(endpoint, function.name()).await?;
         }
         Ok(())
     }

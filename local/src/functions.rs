@@ -83,6 +83,25 @@ pub async fn invoke(endpoint: &Endpoint, function: &str, event: &Value) -> Resul
     Ok(Invocation { payload, took: begun.elapsed() })
 }
 
+/// Deletes the versions that the alias `live` has left behind: the local cloud keeps each one's zip in memory.
+pub(crate) async fn delete_old_versions(endpoint: &Endpoint, function: &str) -> anyhow::Result<()> {
+    let path = format!("/2015-03-31/functions/{function}");
+    let read = async |what: &str| -> anyhow::Result<Value> {
+        let answer = endpoint.get(&format!("{path}/{what}")).send().await?.error_for_status();
+        Ok(answer.with_context(|| format!("read the versions of {function}"))?.json().await?)
+    };
+    let alias = read("aliases/live").await?;
+    let versions = read("versions").await?;
+    let versions = versions["Versions"].as_array().into_iter().flatten();
+    for version in versions.filter_map(|version| version["Version"].as_str()) {
+        if version != "$LATEST" && alias["FunctionVersion"] != version {
+            let answer = endpoint.delete(&format!("{path}?Qualifier={version}")).send().await?;
+            answer.error_for_status().with_context(|| format!("delete version {version} of {function}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Process ids of the environments that run `function` in the cloud with this process group.
 pub fn processes_of(function: &str, process_group: i32) -> anyhow::Result<Vec<i32>> {
     let marker = format!("AWS_LAMBDA_FUNCTION_NAME={function}");

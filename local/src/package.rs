@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use crate::processes::{Launch, log_tail};
+use crate::processes::Launch;
 
 /// A function of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +103,10 @@ impl Packaging {
             stop_signal: Signal::SIGINT,
             grace: Duration::from_secs(5),
         };
-        let status = launch.start()?.wait().await?;
+        let mut process = launch.start()?;
+        let status = process.wait().await?;
         if !status.success() {
-            bail!("compiling the functions failed:\n{}", log_tail(&self.log, 40));
+            bail!("compiling the functions failed:\n{}", process.last_words(40));
         }
         Ok(())
     }

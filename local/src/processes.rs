@@ -4,7 +4,7 @@
 //! that Ctrl-C in a terminal reaches only us: we stop the children in our order.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -26,6 +26,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Length of the log before the process wrote to it, in bytes.
+    log_before: u64,
     stop_signal: Signal,
     grace: Duration,
 }
@@ -50,6 +52,7 @@ impl Launch {
     pub fn start(self) -> Result<Process> {
         let Launch { name, mut command, log, stop_signal, grace } = self;
         let output = append_to(&log)?;
+        let log_before = output.metadata().map_or(0, |metadata| metadata.len());
         let errors = output.try_clone().with_context(|| format!("open {} twice", log.display()))?;
         command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is one.
@@ -58,7 +61,7 @@ impl Launch {
         }
         let program = command.get_program().to_string_lossy().into_owned();
         let child = spawn(command).with_context(|| format!("start {name}: cannot run {program}"))?;
-        Ok(Process { name, child, log, stop_signal, grace })
+        Ok(Process { name, child, log, log_before, stop_signal, grace })
     }
 }
 
@@ -69,9 +72,19 @@ impl Process {
         self.child.id() as i32
     }
 
-    /// The file that holds the process's output.
-    pub fn log(&self) -> &Path {
-        &self.log
+    /// The last lines that it wrote, for an error message.
+    pub fn last_words(&self, lines: usize) -> String {
+        let mut written = Vec::new();
+        if let Ok(mut log) = File::open(&self.log)
+            && log.seek(SeekFrom::Start(self.log_before)).is_ok()
+        {
+            // What can be read is better than nothing.
+            let _ = log.read_to_end(&mut written);
+        }
+        let text = String::from_utf8_lossy(&written);
+        let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let tail = &all[all.len().saturating_sub(lines)..];
+        format!("{}\n(the whole log: {})", tail.join("\n"), self.log.display())
     }
 
     /// How the process ended, or nothing while it runs.
@@ -98,10 +111,10 @@ impl Process {
         let begun = Instant::now();
         while !ready().await {
             if let Some(status) = self.ended()? {
-                bail!("{} ended at once ({status}):\n{}", self.name, log_tail(&self.log, 15));
+                bail!("{} ended at once ({status}):\n{}", self.name, self.last_words(15));
             }
             if begun.elapsed() > limit {
-                let (name, log) = (&self.name, log_tail(&self.log, 15));
+                let (name, log) = (&self.name, self.last_words(15));
                 bail!("{name} gave no answer within {} s:\n{log}", limit.as_secs());
             }
             tokio::time::sleep(POLL).await;
@@ -148,15 +161,6 @@ pub async fn stop_requested() -> Result<()> {
         _ = hangup.recv() => {}
     }
     Ok(())
-}
-
-/// The last lines of a log file, for an error message.
-pub fn log_tail(log: &Path, lines: usize) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let tail = &all[all.len().saturating_sub(lines)..];
-    format!("{}\n(the whole log: {})", tail.join("\n"), log.display())
 }
 
 fn append_to(log: &Path) -> Result<File> {
@@ -206,10 +210,11 @@ mod tests {
     async fn output_goes_to_the_log_and_the_status_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("logs/out");
+        shell("echo of an earlier run", &log).start().expect("starts").wait().await.expect("ends");
         let mut process = shell("echo said; echo complained >&2; exit 3", &log).start().expect("starts");
         let status = process.wait().await.expect("ends");
         assert_eq!(status.code(), Some(3));
-        let tail = log_tail(&log, 5);
+        let tail = process.last_words(5);
         assert!(tail.starts_with("said\ncomplained\n"), "{tail}");
     }
 

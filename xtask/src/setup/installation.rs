@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use modloop_local::processes::{Launch, log_tail};
+use modloop_local::processes::Launch;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 
@@ -78,9 +78,10 @@ impl<'a> Installation<'a> {
             stop_signal: Signal::SIGTERM,
             grace: Duration::from_secs(2),
         };
-        let status = launch.start()?.wait().await?;
+        let mut process = launch.start()?;
+        let status = process.wait().await?;
         if !status.success() {
-            bail!("{what} failed:\n{}", log_tail(&self.log(), 15));
+            bail!("{what} failed:\n{}", process.last_words(15));
         }
         Ok(())
     }
