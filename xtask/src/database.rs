@@ -19,7 +19,8 @@ impl DatabaseServer {
     /// Checks that the URL has all that the functions need.
     pub(crate) fn yours(url: &str) -> Result<Self> {
         // The URL holds a password, so it is not repeated.
-        let url = Url::parse(url).ok().filter(|u| u.has_host() && u.path().len() > 1 && !u.username().is_empty());
+        let url =
+            Url::parse(url).ok().filter(|u| u.has_host() && u.path().len() > 1 && !u.username().is_empty());
         let url =
             url.context("DATABASE_URL cannot be used: expected postgres://user:password@host:port/database")?;
         Ok(Self { url, ours: None })

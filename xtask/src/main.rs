@@ -4,6 +4,7 @@ mod database;
 mod faults;
 mod layout;
 mod once;
+mod package;
 mod progress;
 mod report;
 mod settings;
@@ -56,6 +57,8 @@ enum Command {
         /// Parts to run; all when none is named.
         parts: Vec<test::Part>,
     },
+    /// Compile the functions for AWS and lay out what `sam deploy` uploads.
+    Package,
     /// Download and prepare everything that `up` and `test` need, and nothing else.
     Setup,
 }
@@ -78,6 +81,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Up { once: true, faults, report, .. } => once::run(&layout, Once { faults, report }).await,
         Command::Up { watch, .. } => up::run(&layout, watch).await,
         Command::Test { parts } => test::run(&layout, &parts).await,
+        Command::Package => package::run(&layout).await,
         Command::Setup => {
             setup::ensure(&layout, Needs { libtorch: true, ..Needs::default() }).await.map(|_ready| ())
         }

@@ -40,7 +40,9 @@ pub(crate) async fn run(layout: &Layout, once: Once) -> Result<()> {
     let folder = layout.run(&format!("once-{started}-{}", std::process::id()));
     let outcome = pass(layout, &once, &folder).await;
     match &outcome {
-        Ok(()) => std::fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {}", folder.display()))?,
+        Ok(()) => {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {}", folder.display()))?
+        }
         Err(_) => eprintln!("  logs are kept in {}", folder.join("logs").display()),
     }
     outcome
@@ -52,8 +54,16 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
     let feed = Options::all_at_once(SEED);
     let feed = if once.faults { feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)) } else { feed };
     // Its own database and the stand-in, whatever the person's settings: a pass must be repeatable.
-    let stack =
-        Stack::start(layout, &tools, Settings::default(), folder.to_owned(), feed, Clock::Stopped, &mut stages).await?;
+    let stack = Stack::start(
+        layout,
+        &tools,
+        Settings::default(),
+        folder.to_owned(),
+        feed,
+        Clock::Stopped,
+        &mut stages,
+    )
+    .await?;
     let fetched = if once.faults {
         let both = async { tokio::try_join!(fetch_all(&stack), faults::break_things(&stack)) };
         stages.run("fetch, while things break", both).await?.0
@@ -138,7 +148,10 @@ pub(crate) async fn totals(stack: &Stack) -> Result<Totals> {
 /// The worst verdict over all subreddits.
 async fn monitor(stack: &Stack) -> Result<String> {
     let answer = stack.invoke(Function::Monitor, json!({})).await?.payload;
-    answer["verdict"].as_str().map(str::to_owned).with_context(|| format!("monitor gave no verdict: {answer}"))
+    answer["verdict"]
+        .as_str()
+        .map(str::to_owned)
+        .with_context(|| format!("monitor gave no verdict: {answer}"))
 }
 
 async fn report(stack: &Stack, fetched: u64, drift: String, stages: Stages) -> Result<Report> {

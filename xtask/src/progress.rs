@@ -27,11 +27,6 @@ pub(crate) fn spinner(name: &str) -> Spinner {
 }
 
 impl Spinner {
-    /// Replaces what is shown beside the name.
-    pub(crate) fn detail(&self, detail: &str) {
-        self.bar.set_message(format!("{}: {detail}", self.name));
-    }
-
     /// Leaves one line behind that says how it ended.
     pub(crate) fn finish(&self, good: bool, seconds: f64) {
         self.bar.finish_and_clear();

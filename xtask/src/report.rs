@@ -87,7 +87,10 @@ impl Report {
             wrong.push(format!("{} items were scored twice", items.scored_twice));
         }
         if items.dead_lettered != poison_sent {
-            wrong.push(format!("{} messages in the dead-letter queue, expected {poison_sent}", items.dead_lettered));
+            wrong.push(format!(
+                "{} messages in the dead-letter queue, expected {poison_sent}",
+                items.dead_lettered
+            ));
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
@@ -110,7 +113,11 @@ impl fmt::Display for Report {
             "        {} lost, {} scored twice, {} dead-lettered",
             items.lost, items.scored_twice, items.dead_lettered
         )?;
-        writeln!(f, "Decided {} allow, {} review, {} remove", decisions.allow, decisions.review, decisions.remove)?;
+        writeln!(
+            f,
+            "Decided {} allow, {} review, {} remove",
+            decisions.allow, decisions.review, decisions.remove
+        )?;
         writeln!(f, "Model   {}", self.model)?;
         writeln!(f, "Drift   {}", self.drift)?;
         for stand_in in &self.stand_ins {

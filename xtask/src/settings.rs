@@ -33,9 +33,12 @@ impl Settings {
         let file = root.join(".env");
         let mut values = HashMap::new();
         if file.is_file() {
-            for pair in dotenvy::from_path_iter(&file).with_context(|| format!("cannot read {}", file.display()))? {
+            for pair in
+                dotenvy::from_path_iter(&file).with_context(|| format!("cannot read {}", file.display()))?
+            {
                 // The error of the library quotes the line, which may hold a secret.
-                let (name, value) = pair.map_err(|_| anyhow::anyhow!("{} has a line that is not NAME=value", file.display()))?;
+                let (name, value) = pair
+                    .map_err(|_| anyhow::anyhow!("{} has a line that is not NAME=value", file.display()))?;
                 values.insert(name, value);
             }
         }
@@ -55,11 +58,17 @@ impl RedditApp {
         let (client_id, client_secret) = match (value("REDDIT_CLIENT_ID")?, value("REDDIT_CLIENT_SECRET")?) {
             (Some(id), Some(secret)) => (id, secret),
             (None, None) => return Ok(None),
-            (Some(_), None) => bail!("REDDIT_CLIENT_ID is set but REDDIT_CLIENT_SECRET is not; set both or none"),
-            (None, Some(_)) => bail!("REDDIT_CLIENT_SECRET is set but REDDIT_CLIENT_ID is not; set both or none"),
+            (Some(_), None) => {
+                bail!("REDDIT_CLIENT_ID is set but REDDIT_CLIENT_SECRET is not; set both or none")
+            }
+            (None, Some(_)) => {
+                bail!("REDDIT_CLIENT_SECRET is set but REDDIT_CLIENT_ID is not; set both or none")
+            }
         };
         let needed = |name: &str, example: &str| {
-            value(name)?.with_context(|| format!("{name} is not set; to read the real Reddit set it, for example to {example}"))
+            value(name)?.with_context(|| {
+                format!("{name} is not set; to read the real Reddit set it, for example to {example}")
+            })
         };
         let names = needed("MODLOOP_SUBREDDITS", "rust,askhistorians")?;
         let subreddits = names.split(',').map(|name| Ok(name.trim().parse()?)).collect::<Result<_>>();

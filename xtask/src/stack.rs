@@ -60,7 +60,9 @@ impl Stack {
         let logs = folder.join("logs");
         let database = match settings.database_url {
             Some(url) => DatabaseServer::yours(&url)?,
-            None => DatabaseServer::ours(stages.run("start Postgres", start_postgres(tools, &folder)).await?)?,
+            None => {
+                DatabaseServer::ours(stages.run("start Postgres", start_postgres(tools, &folder)).await?)?
+            }
         };
         let reddit = match settings.reddit {
             Some(app) => RedditSource::Real(app),
@@ -68,7 +70,11 @@ impl Stack {
                 stages.run("start the Reddit stand-in", async { StandIn::start(stand_in).await }).await?,
             ),
         };
-        let files = CloudFiles { program: tools.ministack.clone(), folder: folder.join("cloud"), log: logs.join("cloud.log") };
+        let files = CloudFiles {
+            program: tools.ministack.clone(),
+            folder: folder.join("cloud"),
+            log: logs.join("cloud.log"),
+        };
         let cloud = stages.run("start the local cloud", Cloud::start(&files)).await?;
         let parameters = parameters(&cloud, &database, &reddit, clock).await?;
         let sam = Sam {
@@ -76,7 +82,7 @@ impl Stack {
             repository: layout.root.clone(),
             folder: layout.home.join("sam"),
             onnxruntime: tools.onnxruntime.clone(),
-            bundle: None,
+            bundle: modloop_environment::optional("MODLOOP_BUNDLE")?.map(PathBuf::from),
             log: logs.join("sam.log"),
         };
         let sessions = Database::new(DatabaseSettings::from_url(database.url())?);
@@ -175,7 +181,9 @@ async fn parameters(
         RedditSource::Real(app) => json!({"client_id": app.client_id, "client_secret": app.client_secret}),
     };
     let store = |name, value| async move {
-        put_secret(cloud.endpoint(), name, &value).await.with_context(|| format!("cannot store secret {name}"))
+        put_secret(cloud.endpoint(), name, &value)
+            .await
+            .with_context(|| format!("cannot store secret {name}"))
     };
     let mut parameters = vec![
         ("DatabaseHost", database.host().to_owned()),

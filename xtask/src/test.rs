@@ -92,13 +92,16 @@ fn one_pass(layout: &Layout, report: &Path, faults: bool) -> Result<()> {
         command.arg("--faults");
     }
     check(command, if faults { "up --once --faults" } else { "up --once" })?;
-    let text = std::fs::read_to_string(report).with_context(|| format!("no report at {}", report.display()))?;
+    let text =
+        std::fs::read_to_string(report).with_context(|| format!("no report at {}", report.display()))?;
     judge(&serde_json::from_str(&text).context("the report is no JSON")?, faults)
 }
 
 /// What the report of a good pass says.
 fn judge(report: &Value, faults: bool) -> Result<()> {
-    let number = |path: &str| report.pointer(path).and_then(Value::as_u64).with_context(|| format!("the report has no {path}"));
+    let number = |path: &str| {
+        report.pointer(path).and_then(Value::as_u64).with_context(|| format!("the report has no {path}"))
+    };
     let fetched = number("/items/fetched")?;
     let expectations = [
         ("at least 500 items", fetched >= 500),

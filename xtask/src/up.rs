@@ -50,8 +50,12 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let mut stack = Stack::start(layout, &tools, settings, folder, feed, Clock::Runs, &mut stages).await?;
     note_database(layout, stack.database.url())?;
     // The clock's first tick is a minute away; nobody wants to wait for it.
-    stages.run("fetch for the first time", async { once::fetch_once(&stack).await;
-        Ok(()) }).await?;
+    stages
+        .run("fetch for the first time", async {
+            once::fetch_once(&stack).await;
+            Ok(())
+        })
+        .await?;
     eprintln!("  up after {:.0} s\n", begun.elapsed().as_secs_f64());
     let changes = if watch { Some(Changes::watch(&layout.root)?) } else { None };
     let shown = show(&mut stack, changes).await;
@@ -126,8 +130,9 @@ fn draw(screen: &str, terminal: bool) -> Result<()> {
 fn lock(folder: &Path) -> Result<nix::fcntl::Flock<fs::File>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let file = fs::File::create(folder.join("lock")).context("cannot make the lock file")?;
-    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
-        .map_err(|_| anyhow::anyhow!("`cargo xtask up` runs already on {}; stop that one first", folder.display()))
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow::anyhow!("`cargo xtask up` runs already on {}; stop that one first", folder.display())
+    })
 }
 
 /// For `modloop status`. The address holds a password, so only its owner may read it.
