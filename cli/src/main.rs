@@ -1,2 +1,45 @@
-//! placeholder
-fn main() {}
+//! `modloop`: what an operator types.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use modloop_cli::assemble::{self, AssembleArgs};
+use modloop_cli::score::{self, ScoreArgs};
+use modloop_cli::status::{self, StatusArgs};
+
+/// Scores texts and looks into a running Modloop.
+#[derive(Debug, Parser)]
+#[command(name = "modloop", version, arg_required_else_help = true)]
+struct Modloop {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Score(ScoreArgs),
+    Status(StatusArgs),
+    Assemble(AssembleArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Modloop::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("modloop: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Score(args) => score::run(args),
+        Command::Assemble(args) => assemble::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Status(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(status::run(args)).map(|()| ExitCode::SUCCESS)
+        }
+    }
+}
