@@ -1,9 +1,11 @@
+use std::str::FromStr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::Finding;
 
-/// What a window says about the model.
+/// What a window says about the model, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -26,6 +28,18 @@ impl Verdict {
             Verdict::Warning => "warning",
             Verdict::Drift => "drift",
         }
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        use Verdict::{Drift, Insufficient, Stable, Warning};
+        let known =
+            [Stable, Insufficient, Warning, Drift].into_iter().find(|verdict| verdict.as_str() == word);
+        known
+            .ok_or_else(|| format!("{word:?} is no verdict: expected stable, insufficient, warning or drift"))
     }
 }
 

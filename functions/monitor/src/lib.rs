@@ -1,0 +1,21 @@
+//! Compares a window of predictions with what is normal for the model, says whether it still fits, and asks
+//! once for a retraining when it does not.
+
+mod assess;
+mod context;
+mod error;
+mod event;
+mod handler;
+mod reference;
+mod request;
+mod settings;
+mod summary;
+
+pub use context::{Context, start};
+pub use error::MonitorError;
+pub use event::Event;
+pub use handler::handle;
+pub use reference::ReferenceKind;
+pub use request::{RetrainRequest, RetrainRequests};
+pub use settings::{Hours, Settings};
+pub use summary::{Entry, Summary};
