@@ -11,15 +11,16 @@ use crate::{BundleError, Checkpoint};
 pub enum Precision {
     /// As trained; what the quantised graph is compared with.
     Fp32,
-    /// Weights in eight bits with a scale per output channel; activations quantised as they come, one
-    /// scale a window. Word embeddings in eight bits with a scale per word. What is served.
+    /// What is served. Weights in eight bits with a scale per output channel, word embeddings with a
+    /// scale per word. Activations are quantised as they come: with a scale per token before linear
+    /// layers, with a scale per window inside attention.
     Int8,
 }
 
 /// Writes a BERT classifier as an ONNX file: input `input_ids` int64 `[1, S]`, output `logits` float
 /// `[1, labels]`, mean pooling over all S tokens, then the linear head.
 ///
-/// The batch is one and windows are not padded, because a scale per window is what keeps a score
+/// The batch is one and windows are not padded, because a scale per window keeps a score
 /// independent of whatever else is scored at the same time.
 pub fn export(checkpoint: &Checkpoint, precision: Precision) -> Result<Vec<u8>, BundleError> {
     let mut writer = BertWriter { checkpoint, precision, graph: GraphBuilder::default() };
@@ -97,8 +98,7 @@ impl BertWriter<'_> {
     fn attention(&mut self, prefix: &str, hidden: Value) -> Result<Value, BundleError> {
         let context = self.self_attention(prefix, &hidden)?;
         let width = self.checkpoint.config().hidden_size;
-        let output = self.dense(&format!("{prefix}.output.dense"), context, width, width)?;
-        self.add_and_normalise(&format!("{prefix}.output"), output, hidden)
+        self.dense_add_and_normalise(&format!("{prefix}.output"), context, width, hidden)
     }
 
     fn self_attention(&mut self, prefix: &str, hidden: &Value) -> Result<Value, BundleError> {
@@ -140,11 +140,28 @@ impl BertWriter<'_> {
     fn feed_forward(&mut self, prefix: &str, hidden: Value) -> Result<Value, BundleError> {
         let (width, wide) =
             (self.checkpoint.config().hidden_size, self.checkpoint.config().intermediate_size);
-        let widened = self.dense(&format!("{prefix}.intermediate.dense"), hidden.clone(), width, wide)?;
-        let gelu = format!("{prefix}.intermediate.gelu");
-        let activated = self.graph.node(Microsoft("Gelu"), &gelu, &[widened], vec![]);
-        let output = self.dense(&format!("{prefix}.output.dense"), activated, wide, width)?;
-        self.add_and_normalise(&format!("{prefix}.output"), output, hidden)
+        let name = format!("{prefix}.intermediate");
+        let widened = self.product(&format!("{name}.dense"), hidden.clone(), width, wide)?;
+        let bias = self.bias(&format!("{name}.dense"), wide)?;
+        let activated = self.graph.node(Microsoft("BiasGelu"), &name, &[widened, bias], vec![]);
+        self.dense_add_and_normalise(&format!("{prefix}.output"), activated, wide, hidden)
+    }
+
+    /// A linear layer back to the residual stream, added to it and normalised.
+    fn dense_add_and_normalise(
+        &mut self,
+        name: &str,
+        input: Value,
+        from: usize,
+        residual: Value,
+    ) -> Result<Value, BundleError> {
+        let width = self.checkpoint.config().hidden_size;
+        let output = self.product(&format!("{name}.dense"), input, from, width)?;
+        let bias = self.bias(&format!("{name}.dense"), width)?;
+        let (gamma, beta) = self.norm(&format!("{name}.LayerNorm"))?;
+        let epsilon = vec![self.epsilon()];
+        let inputs = [output, residual, gamma, beta, bias];
+        Ok(self.graph.node(Microsoft("SkipLayerNormalization"), name, &inputs, epsilon))
     }
 
     /// The mean of all tokens, then one logit a label. The head stays in fp32: it is tiny, and its
@@ -161,32 +178,41 @@ impl BertWriter<'_> {
         Ok(labels)
     }
 
-    /// A linear layer from `from` to `to` features.
-    fn dense(&mut self, name: &str, input: Value, from: usize, to: usize) -> Result<Value, BundleError> {
+    /// A linear layer without its bias, which the operator after it adds.
+    fn product(&mut self, name: &str, input: Value, from: usize, to: usize) -> Result<Value, BundleError> {
         let weight = self.checkpoint.matrix(&format!("{name}.weight"), to, from)?;
-        let bias = self.checkpoint.vector(&format!("{name}.bias"), to)?;
-        let bias = self.graph.floats(&format!("{name}.bias"), &[to], &bias);
         if self.precision == Precision::Fp32 {
             let weight = self.transposed(&format!("{name}.weight"), &weight);
-            let product = format!("{name}.product");
-            let product = self.graph.node(Standard("MatMul"), &product, &[input, weight], vec![]);
-            return Ok(self.graph.node(Standard("Add"), name, &[product, bias], vec![]));
+            return Ok(self.graph.node(Standard("MatMul"), name, &[input, weight], vec![]));
         }
         let weight = self.quantised(&format!("{name}.weight"), &quantise_rows(&weight));
-        let inputs = [input, weight.values, weight.scales, weight.zero_point, bias];
-        Ok(self.graph.node(Microsoft("DynamicQuantizeMatMul"), name, &inputs, vec![]))
+        let (scaled, largest) = self.scaled_tokens(name, input);
+        let inputs = [scaled, weight.values, weight.scales, weight.zero_point];
+        let product = format!("{name}.scaled");
+        let product = self.graph.node(Microsoft("DynamicQuantizeMatMul"), &product, &inputs, vec![]);
+        Ok(self.graph.node(Standard("Mul"), name, &[product, largest], vec![]))
     }
 
-    fn add_and_normalise(
-        &mut self,
-        name: &str,
-        output: Value,
-        residual: Value,
-    ) -> Result<Value, BundleError> {
-        let (gamma, beta) = self.norm(&format!("{name}.LayerNorm"))?;
-        let epsilon = vec![self.epsilon()];
-        let inputs = [output, residual, gamma, beta];
-        Ok(self.graph.node(Microsoft("SkipLayerNormalization"), name, &inputs, epsilon))
+    /// Divides each token by its largest magnitude, so that the one scale that the operator finds for the
+    /// whole window fits every token: a few tokens are ten times larger than the others.
+    fn scaled_tokens(&mut self, name: &str, input: Value) -> (Value, Value) {
+        let magnitude = format!("{name}.magnitude");
+        let magnitude = self.graph.node(Standard("Abs"), &magnitude, std::slice::from_ref(&input), vec![]);
+        let over_features = vec![integers("axes", &[-1]), integer("keepdims", 1)];
+        let largest = format!("{name}.largest");
+        let largest = self.graph.node(Standard("ReduceMax"), &largest, &[magnitude], over_features);
+        // A token of zeros stays one.
+        let least = self.graph.floats(&format!("{name}.least"), &[1], &[f32::MIN_POSITIVE]);
+        let divisor = self.graph.node(Standard("Max"), &format!("{name}.divisor"), &[largest, least], vec![]);
+        let scaled = format!("{name}.input");
+        let scaled = self.graph.node(Standard("Div"), &scaled, &[input, divisor.clone()], vec![]);
+        (scaled, divisor)
+    }
+
+    fn bias(&mut self, name: &str, width: usize) -> Result<Value, BundleError> {
+        let name = format!("{name}.bias");
+        let bias = self.checkpoint.vector(&name, width)?;
+        Ok(self.graph.floats(&name, &[width], &bias))
     }
 
     fn norm(&mut self, name: &str) -> Result<(Value, Value), BundleError> {
