@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::cloud::CREDENTIAL;
 use crate::endpoint::{Endpoint, REGION};
+use crate::fingerprint::Fingerprint;
 use crate::functions::delete_old_versions;
 pub use crate::package::Function;
 use crate::package::{Packaging, Profile};
@@ -48,8 +49,23 @@ impl Sam {
         packaging.run().await
     }
 
-    /// Deploys what was built. Parameters that are not named keep the template's defaults.
+    /// Deploys what was built, unless just that is deployed already. Parameters that are not named keep the
+    /// template's defaults.
     pub async fn deploy(&self, endpoint: &Endpoint, parameters: &[(&str, String)]) -> Result<()> {
+        let inputs = ["infra/template.yaml", "samconfig.toml", "target/functions"];
+        let inputs = inputs.map(|path| self.repository.join(path));
+        let fingerprint = Fingerprint::of(&inputs, parameters)?;
+        if fingerprint.is_noted(endpoint).await {
+            return Ok(());
+        }
+        self.run(endpoint, parameters).await?;
+        for function in Function::ALL {
+            delete_old_versions(endpoint, function.name()).await?;
+        }
+        fingerprint.note(endpoint).await
+    }
+
+    async fn run(&self, endpoint: &Endpoint, parameters: &[(&str, String)]) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.repository).args(["deploy", "--config-env", "local"]);
         keep_to_ourselves(&mut command, &self.folder);
@@ -68,9 +84,6 @@ impl Sam {
         let status = process.wait().await?;
         if !status.success() {
             bail!("sam deploy failed:\n{}", process.last_words(25));
-        }
-        for function in Function::ALL {
-            delete_old_versions(endpoint, function.name()).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod account;
 pub mod cloud;
 pub mod deploy;
 pub mod endpoint;
+mod fingerprint;
 pub mod functions;
 pub mod logs;
 pub mod package;

@@ -47,6 +47,13 @@ impl Fault {
     }
 }
 
+impl Default for Faults {
+    /// For a client with the usual timeout of ten seconds.
+    fn default() -> Self {
+        Self::outlasting(1, Duration::from_secs(10))
+    }
+}
+
 impl Faults {
     /// Timeouts that outlast a client of `timeout`.
     pub fn outlasting(seed: u64, timeout: Duration) -> Self {
