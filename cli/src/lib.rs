@@ -1,6 +1,7 @@
 //! What `modloop` prints. A library, so that `cargo xtask up` shows the same.
 
 pub mod assemble;
+pub mod drift;
 pub mod score;
 mod shipped;
 pub mod status;

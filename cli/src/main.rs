@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use modloop_cli::assemble::{self, AssembleArgs};
+use modloop_cli::drift::{self, DriftArgs};
 use modloop_cli::score::{self, ScoreArgs};
 use modloop_cli::status::{self, StatusArgs};
 
@@ -20,6 +21,7 @@ struct Modloop {
 enum Command {
     Score(ScoreArgs),
     Status(StatusArgs),
+    Drift(DriftArgs),
     Assemble(AssembleArgs),
 }
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Score(args) => score::run(args),
+        Command::Drift(args) => drift::run(args).map(|()| ExitCode::SUCCESS),
         Command::Assemble(args) => assemble::run(args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
