@@ -48,7 +48,11 @@ impl<'a> Installation<'a> {
     /// Makes it with `fill`, which fills the given empty folder, unless it is there already.
     pub(crate) async fn ensure(&self, fill: impl AsyncFnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let folder = self.folder();
-        if fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == self.stamp) {
+        if self.is_made() {
+            return Ok(folder);
+        }
+        let _lock = self.lock()?;
+        if self.is_made() {
             return Ok(folder);
         }
         let shown = spinner(&format!("prepare {}", self.title));
@@ -57,6 +61,20 @@ impl<'a> Installation<'a> {
         shown.finish(made.is_ok(), begun.elapsed().as_secs_f64());
         made.with_context(|| format!("cannot prepare {}", self.title))?;
         Ok(folder)
+    }
+
+    fn is_made(&self) -> bool {
+        fs::read_to_string(self.folder().join(STAMP)).is_ok_and(|stamp| stamp == self.stamp)
+    }
+
+    /// Waits until no other run prepares something. The lock ends with the file, or with this process.
+    fn lock(&self) -> Result<fs::File> {
+        let tools = self.layout.home.join("tools");
+        fs::create_dir_all(&tools).with_context(|| format!("create {}", tools.display()))?;
+        let path = tools.join(".lock");
+        let file = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
+        file.lock().with_context(|| format!("lock {}", path.display()))?;
+        Ok(file)
     }
 
     async fn make(&self, folder: &Path, fill: impl AsyncFnOnce(&Path) -> Result<()>) -> Result<()> {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::python::check_cpp_compiler;
 use super::wheels::{keep_only, prepare};
 use crate::layout::Layout;
 
@@ -23,6 +24,7 @@ const STUB: &str = "void modloop_libtorch_stub(void) {}\n";
 
 /// Prepares the folder for `LIBTORCH`. `python` runs pip.
 pub(super) async fn prepare_libtorch(layout: &Layout, python: &Path) -> Result<PathBuf> {
+    check_cpp_compiler()?;
     let cut_out = async |part: &Path| {
         let lib = part.join("lib");
         fs::create_dir(&lib).with_context(|| format!("create {}", lib.display()))?;

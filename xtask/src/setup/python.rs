@@ -84,9 +84,18 @@ fn relocate(programs: &Path, from: &Path, to: &Path) -> Result<()> {
 
 /// Fails unless there is a C compiler, which some libraries are built with.
 pub(crate) fn check_compiler() -> Result<()> {
-    let runs = Command::new("cc").arg("--version").output().is_ok_and(|output| output.status.success());
+    check_runs("cc", "a C compiler", "gcc libc6-dev")
+}
+
+/// Fails unless there is a C++ compiler, which the trainer's binding to libtorch is built with.
+pub(crate) fn check_cpp_compiler() -> Result<()> {
+    check_runs("c++", "a C++ compiler", "g++")
+}
+
+fn check_runs(program: &str, what: &str, packages: &str) -> Result<()> {
+    let runs = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !runs {
-        bail!("a C compiler is missing (cc); install one (Debian: apt install gcc libc6-dev)");
+        bail!("{what} is missing ({program}); install one (Debian: apt install {packages})");
     }
     Ok(())
 }
