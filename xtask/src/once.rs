@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use chrono::Utc;
 use modloop_local::deploy::Function;
 use modloop_local::reddit::{Faults, Handle, Options};
 use modloop_store::Totals;
@@ -36,7 +37,7 @@ pub(crate) struct Once {
 
 /// Runs the pass and judges it. The folder of the run is kept when it failed.
 pub(crate) async fn run(layout: &Layout, once: Once) -> Result<()> {
-    let started = chrono::Utc::now().format("%Y%m%d-%H%M%S");
+    let started = Utc::now().format("%Y%m%d-%H%M%S");
     let folder = layout.run(&format!("once-{started}-{}", std::process::id()));
     let outcome = pass(layout, &once, &folder).await;
     match &outcome {
@@ -147,7 +148,9 @@ pub(crate) async fn totals(stack: &Stack) -> Result<Totals> {
 
 /// The worst verdict over all subreddits.
 async fn monitor(stack: &Stack) -> Result<String> {
-    let answer = stack.invoke(Function::Monitor, json!({})).await?.payload;
+    // By itself it would look at the last whole day; everything here happened just now.
+    let window = json!({"window_end": Utc::now(), "window_hours": 1});
+    let answer = stack.invoke(Function::Monitor, window).await?.payload;
     answer["verdict"]
         .as_str()
         .map(str::to_owned)

@@ -194,7 +194,6 @@ async fn parameters(
         ("RedditSecretArn", store("modloop/reddit", app).await?),
         ("Schedules", if clock == Clock::Runs { "ENABLED" } else { "DISABLED" }.to_owned()),
         ("FetchSchedule", "rate(1 minute)".to_owned()),
-        ("MonitorSchedule", "rate(5 minutes)".to_owned()),
         // Short, so that a killed run's messages come back while somebody is watching.
         ("BatchWindow", "1".to_owned()),
         ("InferenceTimeout", "15".to_owned()),
@@ -206,6 +205,10 @@ async fn parameters(
             ("RedditApiUrl", stand_in.url().to_string()),
             ("RedditAuthUrl", stand_in.url().to_string()),
             ("RedditUserAgent", "linux:modloop:0.1 (stand-in)".to_owned()),
+            // The feed is brisk, and nobody waits a day for the first verdict.
+            ("MonitorSchedule", "rate(1 minute)".to_owned()),
+            ("MonitorWindowHours", "0.1".to_owned()),
+            ("MonitorMinItems", "100".to_owned()),
         ]),
         RedditSource::Real(app) => parameters.push(("RedditUserAgent", app.user_agent.clone())),
     }

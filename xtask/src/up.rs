@@ -25,7 +25,7 @@ const ON_TERMINAL: Duration = Duration::from_secs(2);
 const ELSEWHERE: Duration = Duration::from_secs(30);
 
 /// Time between two items of the stand-in's feed.
-const ARRIVAL: Duration = Duration::from_secs(2);
+const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// Starts everything and shows the status until a person stops it.
 pub(crate) async fn run(layout: &Layout, watch: bool) -> Result<()> {
