@@ -5,7 +5,7 @@ use modloop_drift::{ALPHA, Finding, History, Outcomes, Sizes, findings, judge};
 use modloop_store::{Database, LabelOutcomes, NewReport, Past, Target, Window};
 use serde_json::json;
 
-use crate::reference::{Baselines, count_window};
+use crate::reference::{References, count_window};
 use crate::{Entry, MonitorError, ReferenceKind, Settings};
 
 /// The report on one subreddit and model: the stored one where there is one, so that a window is judged
@@ -13,14 +13,14 @@ use crate::{Entry, MonitorError, ReferenceKind, Settings};
 pub(crate) async fn assess(
     database: &Database,
     settings: Settings,
-    baselines: &mut Baselines,
+    references: &mut References,
     target: &Target,
     window: Window,
 ) -> Result<Entry, MonitorError> {
     if let Some(entry) = stored(database, target, window).await? {
         return Ok(entry);
     }
-    let (report, entry) = look(database, settings, baselines, target, window).await?;
+    let (report, entry) = look(database, settings, references, target, window).await?;
     if database.ask(async |store| store.record_report(target, &report).await).await? {
         return Ok(entry);
     }
@@ -36,13 +36,13 @@ async fn stored(database: &Database, target: &Target, window: Window) -> Result<
 async fn look(
     database: &Database,
     settings: Settings,
-    baselines: &mut Baselines,
+    references: &mut References,
     target: &Target,
     window: Window,
 ) -> Result<(NewReport, Entry), MonitorError> {
     let past = database.ask(async |store| store.past(target, window.start).await).await?;
     let current = count_window(database, target, window).await?;
-    let (kind, reference) = baselines.reference(database, target, window).await?;
+    let (kind, reference) = references.reference(database, target, window).await?;
     let labelled = outcomes(database, target, window).await?;
     let reference_items = reference.as_ref().map_or(0, |reference| reference.whole().items);
     let sizes = Sizes { window: current.items, reference: reference_items };

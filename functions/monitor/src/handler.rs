@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use modloop_store::{DueRequest, Window};
 
 use crate::assess::assess;
-use crate::reference::Baselines;
+use crate::reference::References;
 use crate::{Context, Event, MonitorError, RetrainRequests, Summary};
 
 /// One run. Every subreddit and model gets its report even when another one's fails; what was done is in
@@ -30,10 +30,10 @@ async fn report<Q>(
     let Context { database, settings, .. } = context;
     let targets = database.ask(async |store| store.monitored(window).await).await?;
     let (mut summary, mut failures) = (Summary::new(window), Vec::new());
-    let mut baselines = Baselines::default();
+    let mut references = References::new(settings.reference_items);
     for target in &targets {
         let (subreddit, model) = (&target.subreddit, &target.model);
-        match assess(database, *settings, &mut baselines, target, window).await {
+        match assess(database, *settings, &mut references, target, window).await {
             Ok(entry) => {
                 tracing::info!(%subreddit, %model, items = entry.items, verdict = entry.verdict.as_str(),
                     entry.summary, "reported");

@@ -18,17 +18,22 @@ pub enum ReferenceKind {
     Model,
 }
 
-/// Predictions that make a subreddit's own reference.
-const OWN_ITEMS: u32 = 2000;
-
-/// Into so many parts it is split, one after the other, so that ordinary change over time is within it.
+/// A subreddit's own reference is split into so many parts, one after the other, so that ordinary change over
+/// time shows between them.
 const OWN_CHUNKS: u32 = 10;
 
-/// Baselines by model, read once a run.
-#[derive(Default)]
-pub(crate) struct Baselines(HashMap<ModelVersion, Baseline>);
+/// Where references come from, for one run. A model's baseline is read once.
+pub(crate) struct References {
+    own_items: u32,
+    baselines: HashMap<ModelVersion, Baseline>,
+}
 
-impl Baselines {
+impl References {
+    /// A subreddit's own reference is its first `own_items` predictions.
+    pub(crate) fn new(own_items: u32) -> Self {
+        Self { own_items, baselines: HashMap::new() }
+    }
+
     /// The subreddit's own reference where it lies before the window, else the model's baseline. `None` where
     /// that is empty.
     pub(crate) async fn reference(
@@ -38,7 +43,7 @@ impl Baselines {
         window: Window,
     ) -> Result<(ReferenceKind, Option<Reference>), MonitorError> {
         let bounds = length_bounds();
-        let size = (OWN_ITEMS, OWN_CHUNKS);
+        let size = (self.own_items, OWN_CHUNKS);
         let own = database
             .ask(async |store| store.first_counts(target, window.start, size, grid(&bounds)).await)
             .await?;
@@ -46,11 +51,11 @@ impl Baselines {
             let chunks = chunks.into_iter().map(|counts| chunk(counts, &target.labels)).collect();
             return Ok((ReferenceKind::Subreddit, Reference::new(chunks)));
         }
-        if !self.0.contains_key(&target.model) {
+        if !self.baselines.contains_key(&target.model) {
             let baseline = read_baseline(database, &target.model).await?;
-            self.0.insert(target.model.clone(), baseline);
+            self.baselines.insert(target.model.clone(), baseline);
         }
-        let chunks = self.0.get(&target.model).map(|baseline| baseline.chunks.clone()).unwrap_or_default();
+        let chunks = self.baselines.get(&target.model).map(|baseline| baseline.chunks.clone()).unwrap_or_default();
         Ok((ReferenceKind::Model, Reference::new(chunks)))
     }
 }

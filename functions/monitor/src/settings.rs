@@ -51,13 +51,15 @@ impl FromStr for Rest {
 pub struct Settings {
     /// How long the windows of scheduled runs are.
     pub window: Hours,
+    /// How many first predictions in a subreddit make its own reference.
+    pub reference_items: u32,
     /// When a movement becomes a verdict.
     pub policy: Policy,
 }
 
 impl Settings {
-    /// Reads MONITOR_WINDOW_HOURS (24), MONITOR_MIN_ITEMS (200), MONITOR_BREACHES (2) and
-    /// MONITOR_COOLDOWN_HOURS (24).
+    /// Reads MONITOR_WINDOW_HOURS (24), MONITOR_REFERENCE_ITEMS (2000), MONITOR_MIN_ITEMS (200),
+    /// MONITOR_BREACHES (2) and MONITOR_COOLDOWN_HOURS (24).
     pub fn from_environment() -> Result<Self, EnvironmentError> {
         let day = TimeDelta::hours(24);
         let at_least_one = "a whole number from 1 on";
@@ -67,6 +69,7 @@ impl Settings {
         let cooldown = parsed("MONITOR_COOLDOWN_HOURS", Some(Rest(day)), "hours from 0 to 8784, such as 24")?;
         Ok(Self {
             window,
+            reference_items: number("MONITOR_REFERENCE_ITEMS", 2000)?,
             policy: Policy {
                 minimum_items: u64::from(number("MONITOR_MIN_ITEMS", 200)?),
                 breaches: number("MONITOR_BREACHES", 2)?,
@@ -101,5 +104,6 @@ mod tests {
         let settings = Settings::from_environment().expect("defaults");
         assert_eq!(settings.window.length(), TimeDelta::hours(24));
         assert_eq!((settings.policy.minimum_items, settings.policy.breaches), (200, 2));
+        assert_eq!((settings.reference_items, settings.policy.cooldown), (2000, TimeDelta::hours(24)));
     }
 }
