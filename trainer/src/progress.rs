@@ -54,8 +54,9 @@ impl Progress {
         let left = spent.as_secs_f64() / self.done as f64 * self.total.saturating_sub(self.done) as f64;
         let rate = self.lines as f64 / spent.as_secs_f64();
         let (what, done, total) = (self.what, self.done, self.total);
+        let gap = if note.is_empty() { "" } else { " " };
         format!(
-            "{what} {done}/{total} {note} {rate:.1} lines/s, {} left",
+            "{what} {done}/{total}{gap}{note} {rate:.1} lines/s, {} left",
             minutes(Duration::from_secs_f64(left))
         )
     }
