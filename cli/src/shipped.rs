@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 /// The shipped model, below the repository.
 const BUNDLE: &str = "models/champion";
 /// Where `cargo xtask` puts the library, below the repository.
-const RUNTIME_LIBRARY: &str = ".modloop/onnxruntime/libonnxruntime.so";
+const RUNTIME_LIBRARY: &str = ".modloop/tools/onnxruntime/libonnxruntime.so";
 
 /// The bundle that was named, or the shipped one.
 pub(crate) fn bundle(named: Option<PathBuf>) -> Result<PathBuf> {
@@ -24,7 +24,7 @@ pub(crate) fn runtime_library(named: Option<PathBuf>) -> Result<PathBuf> {
     match named.or_else(|| find(RUNTIME_LIBRARY)) {
         Some(file) => Ok(file),
         None => bail!(
-            "no ONNX Runtime library at {RUNTIME_LIBRARY}: `cargo xtask test` or `cargo xtask up` puts it there, \
+            "no ONNX Runtime library at {RUNTIME_LIBRARY}: `cargo xtask setup` puts it there, \
              or name one with --runtime-library or ORT_DYLIB_PATH"
         ),
     }
