@@ -65,6 +65,8 @@ impl BundleError {
 
     /// Whether the same call may succeed later without anybody changing the bundle.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Io { .. })
+        use io::ErrorKind::{AlreadyExists, NotFound, PermissionDenied};
+        let Self::Io { source, .. } = self else { return false };
+        !matches!(source.kind(), AlreadyExists | NotFound | PermissionDenied)
     }
 }

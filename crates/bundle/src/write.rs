@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ pub struct ManifestParts {
     /// See [`Manifest::windowing`].
     pub windowing: Windowing,
     /// See [`Manifest::calibration`].
-    pub calibration: std::collections::BTreeMap<Label, Calibration>,
+    pub calibration: BTreeMap<Label, Calibration>,
     /// See [`Manifest::thresholds`].
     pub thresholds: Thresholds,
     /// See [`Manifest::metrics`].
@@ -53,7 +54,7 @@ pub fn write(out: &Path, parts: ManifestParts, sources: &[(&str, PathBuf)]) -> R
 }
 
 fn write_manifest(dir: &Path, parts: ManifestParts, sources: &[(&str, PathBuf)]) -> Result<(), BundleError> {
-    let mut entries = std::collections::BTreeMap::new();
+    let mut entries = BTreeMap::new();
     for (name, _) in sources {
         entries.insert((*name).to_owned(), describe(&dir.join(name))?);
     }
@@ -76,8 +77,15 @@ fn write_manifest(dir: &Path, parts: ManifestParts, sources: &[(&str, PathBuf)])
 }
 
 fn replace(made: &Path, out: &Path, aside: &Path) -> Result<(), BundleError> {
-    if out.exists() {
-        fs::rename(out, aside.join("old")).map_err(BundleError::io("move away", out))?;
+    let old = aside.join("old");
+    let replaces = out.exists();
+    if replaces {
+        fs::rename(out, &old).map_err(BundleError::io("move away", out))?;
     }
-    fs::rename(made, out).map_err(BundleError::io("write", out))
+    let moved = fs::rename(made, out).map_err(BundleError::io("write", out));
+    if moved.is_err() && replaces {
+        // The old bundle goes back to its place, or it would be deleted with the temporary folder.
+        fs::rename(&old, out).map_err(BundleError::io("put back", out))?;
+    }
+    moved
 }
