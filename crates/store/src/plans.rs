@@ -4,7 +4,7 @@
 use tokio_postgres::types::{Json, ToSql};
 
 use crate::testing::TestDatabase;
-use crate::{fetching, scoring, status};
+use crate::{fetching, monitoring, scoring, status};
 
 /// Enough rows that a scan would look cheap to nobody, in proportions as in life: most items scored.
 const POPULATE: &str = "
@@ -52,6 +52,24 @@ async fn nothing_that_runs_with_a_batch_scans_a_big_table() {
     ];
     for plan in plans {
         assert!(!plan.contains("Seq Scan on items"), "{plan}");
+        assert!(!plan.contains("Seq Scan on predictions"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn the_monitor_reads_no_more_than_its_window() {
+    let database = populated().await;
+    let (start, end) = (chrono::Utc::now() - chrono::TimeDelta::days(30), chrono::Utc::now());
+    let past = start + chrono::TimeDelta::days(1);
+    let (in_window, first) =
+        (monitoring::histograms(monitoring::IN_WINDOW), monitoring::histograms(monitoring::FIRST_BEFORE));
+    let plans = [
+        plan(&database, monitoring::TARGETS, &[&start, &past]).await,
+        plan(&database, &in_window, &[&1, &"v1", &200.0, &start, &past]).await,
+        plan(&database, &first, &[&1, &"v1", &200.0, &end, &50_i64, &10_i64]).await,
+        plan(&database, monitoring::OUTCOMES, &[&1, &"v1", &0.5_f32, &start, &past]).await,
+    ];
+    for plan in plans {
         assert!(!plan.contains("Seq Scan on predictions"), "{plan}");
     }
 }

@@ -36,7 +36,7 @@ async fn report<Q>(
         match assess(database, *settings, &mut references, target, window).await {
             Ok(entry) => {
                 tracing::info!(%subreddit, %model, items = entry.items, verdict = entry.verdict.as_str(),
-                    entry.summary, "reported");
+                    summary = entry.summary, "reported");
                 summary.add(entry);
             }
             Err(error) => {

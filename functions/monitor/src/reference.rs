@@ -55,7 +55,8 @@ impl References {
             let baseline = read_baseline(database, &target.model).await?;
             self.baselines.insert(target.model.clone(), baseline);
         }
-        let chunks = self.baselines.get(&target.model).map(|baseline| baseline.chunks.clone()).unwrap_or_default();
+        let chunks =
+            self.baselines.get(&target.model).map(|baseline| baseline.chunks.clone()).unwrap_or_default();
         Ok((ReferenceKind::Model, Reference::new(chunks)))
     }
 }

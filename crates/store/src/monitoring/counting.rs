@@ -48,13 +48,13 @@ pub struct LabelOutcomes {
 }
 
 /// $1 subreddit, $2 model, $3 is the query's own.
-const IN_WINDOW: &str = "
+pub(crate) const IN_WINDOW: &str = "
     select 0::bigint as chunk, scores, top_score, entropy, tokens, unknown_tokens
     from predictions
     where subreddit_id = $1 and model_version = $2 and decides and scored_at >= $4 and scored_at < $5";
 
 /// The first $5 before $4, in $6 parts of equal size one after the other.
-const FIRST_BEFORE: &str = "
+pub(crate) const FIRST_BEFORE: &str = "
     select (row_number() over (order by scored_at, fullname, content_hash) - 1) * $6 / $5 as chunk,
         scores, top_score, entropy, tokens, unknown_tokens
     from (
@@ -64,7 +64,7 @@ const FIRST_BEFORE: &str = "
         limit $5) f";
 
 /// `floor(x + 0.5)` instead of `round(x)`: Postgres rounds halves to even, the bundle rounds them up.
-fn histograms(source: &str) -> String {
+pub(crate) fn histograms(source: &str) -> String {
     format!(
         "select c.chunk, k.kind, floor(k.value::float8 * $3::float8 + 0.5)::bigint as cell, count(*) as items
          from ({source}) c
@@ -83,7 +83,7 @@ fn lengths(source: &str) -> String {
 }
 
 /// Only labels of the text that was scored count.
-const OUTCOMES: &str = "
+pub(crate) const OUTCOMES: &str = "
     with truth as (
         select distinct on (l.fullname, l.content_hash, l.label)
             l.label, l.value, p.scores[array_position(m.labels, l.label)] as score

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 pub use counting::{Counts, Grid, LabelOutcomes};
+#[cfg(test)]
+pub(crate) use counting::{FIRST_BEFORE, IN_WINDOW, OUTCOMES, histograms};
 pub use reporting::{DueRequest, NewReport, Past, StoredReport};
 
 use crate::{Store, StoreError};
@@ -38,7 +40,7 @@ pub struct Target {
 }
 
 /// Shadow models decide nothing and are judged elsewhere.
-const TARGETS: &str = "
+pub(crate) const TARGETS: &str = "
     select s.id, s.name, s.review_threshold, s.remove_threshold, m.version, m.labels
     from subreddits s cross join models m
     where s.enabled and exists (

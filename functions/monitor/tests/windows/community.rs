@@ -87,7 +87,8 @@ impl Community {
             bundle_uri: None,
         };
         database.store().await.register_model(&model).await.expect("registered");
-        let settings = Settings { window: Hours::new(24.0).expect("a length"), reference_items: 2000, policy };
+        let settings =
+            Settings { window: Hours::new(24.0).expect("a length"), reference_items: 2000, policy };
         Self { database, requests: Queue::default(), settings }
     }
 
