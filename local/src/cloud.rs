@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
+use crate::claim::Claim;
 use crate::endpoint::{Endpoint, REGION};
 use crate::ports::stable_port;
 use crate::processes::{Launch, Process};
@@ -33,11 +34,13 @@ pub struct CloudFiles {
 pub struct Cloud {
     endpoint: Endpoint,
     process: Process,
+    _claim: Claim,
 }
 
 impl Cloud {
     /// Starts the cloud with what was deployed and stored before its last stop.
     pub async fn start(files: &CloudFiles) -> Result<Self> {
+        let claim = Claim::take(&files.folder)?;
         fs::create_dir_all(files.folder.join("tmp"))
             .with_context(|| format!("create {}", files.folder.display()))?;
         let port = stable_port(&files.folder.join("port"))?;
@@ -52,7 +55,7 @@ impl Cloud {
         };
         let mut process = launch.start()?;
         process.wait_until(|| is_healthy(&endpoint), START_LIMIT).await?;
-        Ok(Self { endpoint, process })
+        Ok(Self { endpoint, process, _claim: claim })
     }
 
     /// Throws away everything that was deployed and stored. Only while the cloud is stopped.

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 
 use crate::account::Account;
+use crate::claim::Claim;
 use crate::ports::stable_port;
 use crate::processes::{Launch, Process};
 
@@ -42,6 +43,7 @@ pub struct Postgres {
     port: u16,
     process: Process,
     moved_to: Option<PathBuf>,
+    _claim: Claim,
 }
 
 impl Postgres {
@@ -50,13 +52,13 @@ impl Postgres {
         let account = Account::not_root()?;
         let wanted = files.folder.clone();
         let files = within_reach(files, account)?;
-        fs::create_dir_all(&files.folder).with_context(|| format!("create {}", files.folder.display()))?;
+        let claim = Claim::take(&files.folder)?;
         let password = password(&files.folder.join("password"), account)?;
         create_data(&files, account)?;
         let port = stable_port(&files.folder.join("port"))?;
         let process = launch(&files, account, port).await?;
         let moved_to = (files.folder != wanted).then(|| files.folder.clone());
-        Ok(Self { files, account, password, port, process, moved_to })
+        Ok(Self { files, account, password, port, process, moved_to, _claim: claim })
     }
 
     /// Stops the server and starts it again; every connection is cut.

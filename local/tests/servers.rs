@@ -45,6 +45,8 @@ async fn postgres_keeps_its_data_its_port_and_its_password() -> Result<()> {
     let place = tempfile::tempdir()?;
     let files = postgres_files(place.path())?;
     let mut postgres = Postgres::start(files.clone()).await?;
+    let second = Postgres::start(files.clone()).await.expect_err("one is running");
+    assert!(second.to_string().starts_with("another run uses "), "{second}");
     query(&postgres, "create table seen as select 'ünïcode' as word")?;
     postgres.restart().await?;
     assert_eq!(query(&postgres, "select word from seen")?, "ünïcode");

@@ -67,10 +67,11 @@ impl Options {
         Self { arrival: Arrival::Live { every }, ..Self::all_at_once(seed) }
     }
 
-    /// A tenth of the answers go wrong, and pages are short, so that every kind of fault occurs.
+    /// A tenth of the answers go wrong, and pages are so short that reading the usual feed takes more than
+    /// fifty requests: every kind of fault occurs.
     #[must_use]
     pub fn with_faults(self, faults: Faults) -> Self {
-        Self { faults: Some(faults), page_size: 25, ..self }
+        Self { faults: Some(faults), page_size: 12, ..self }
     }
 
     fn world(&self, now: DateTime<Utc>) -> World {
