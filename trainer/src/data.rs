@@ -47,7 +47,7 @@ pub fn read(path: &Path, labels: &[Label]) -> Result<Vec<Example>, TrainError> {
 
 fn parse(line: &str, labels: &[Label]) -> Result<Example, String> {
     let fields: Map<String, Value> =
-        serde_json::from_str(&mend_surrogates(line)).map_err(|e| e.to_string())?;
+        serde_json::from_str(&mend_surrogates(line)).map_err(|e| format!("is no JSON object: {e}"))?;
     let word = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     let needed = |name: &str| word(name).ok_or(format!("there is no {name:?}, or it is no string"));
     Ok(Example {

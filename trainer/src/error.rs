@@ -7,7 +7,7 @@ use tch::TchError;
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The file system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, such as "read".
         action: &'static str,
@@ -68,7 +68,7 @@ pub enum TrainError {
         loss: f64,
     },
     /// libtorch refused an operation.
-    #[error("libtorch: {0}")]
+    #[error("libtorch refused")]
     Torch(#[from] TchError),
 }
 
