@@ -65,18 +65,18 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
         &mut stages,
     )
     .await?;
-    let fetched = if once.faults {
+    if once.faults {
         let both = async { tokio::try_join!(fetch_all(&stack), faults::break_things(&stack)) };
-        stages.run("fetch, while things break", both).await?.0
+        stages.run("fetch, while things break", both).await?;
     } else {
-        stages.run("fetch", fetch_all(&stack)).await?
-    };
+        stages.run("fetch", fetch_all(&stack)).await?;
+    }
     stages.run("score", score_all(&stack)).await?;
     let drift = stages.run("monitor", monitor(&stack)).await?;
     if once.faults {
         stages.run("find the poison", faults::poison_is_dead_lettered(&stack)).await?;
     }
-    let report = report(&stack, fetched, drift, stages).await?;
+    let report = report(&stack, drift, stages).await?;
     finish(&report, once)
 }
 
@@ -92,19 +92,20 @@ fn finish(report: &Report, once: &Once) -> Result<()> {
     }
 }
 
-/// Runs fetch until the stand-in's whole feed is stored. Returns how many different items were read.
-async fn fetch_all(stack: &Stack) -> Result<u64> {
+/// Runs fetch until the stand-in's whole feed is stored.
+async fn fetch_all(stack: &Stack) -> Result<()> {
     let expected = stand_in(stack)?.expected_items().len() as u64;
     let mut stored = 0;
     for _ in 0..MOST_FETCHES {
         fetch_once(stack).await;
         stored = totals(stack).await?.stored;
         if stored >= expected {
-            return Ok(stored);
+            return Ok(());
         }
     }
+    // The report says how many are missing.
     eprintln!("  fetch stored {stored} of {expected} items in {MOST_FETCHES} runs");
-    Ok(stored)
+    Ok(())
 }
 
 /// One run of fetch. A failed one is told and no more: the clock would run it again, as our callers do.
@@ -157,19 +158,19 @@ async fn monitor(stack: &Stack) -> Result<String> {
         .with_context(|| format!("monitor gave no verdict: {answer}"))
 }
 
-async fn report(stack: &Stack, fetched: u64, drift: String, stages: Stages) -> Result<Report> {
+async fn report(stack: &Stack, drift: String, stages: Stages) -> Result<Report> {
     let totals = totals(stack).await?;
     let model = stack.session().await?.status().await?.model.context("no model has scored anything")?;
-    let expected = stand_in(stack)?.expected_items().len() as u64;
-    let dead_letters = stack.dead_letters().await?.peek().await?;
+    let shown = stand_in(stack)?.expected_items().len() as u64;
+    let dead_letters = stack.dead_letters().await?.depth().await?;
     Ok(Report {
         items: Items {
-            fetched,
+            fetched: shown,
             stored: totals.stored,
             scored: totals.scored,
-            lost: expected.saturating_sub(totals.scored + totals.scrubbed),
+            lost: shown.saturating_sub(totals.scored + totals.scrubbed),
             scored_twice: totals.duplicates,
-            dead_lettered: dead_letters.len() as u64,
+            dead_lettered: dead_letters.waiting + dead_letters.in_flight,
         },
         model: model.version.to_string(),
         decisions: Decisions {

@@ -24,13 +24,13 @@ pub(crate) struct Report {
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Items {
-    /// Different items that fetch read from Reddit.
+    /// Different readable items that the feed showed.
     pub fetched: u64,
     /// Rows in the database.
     pub stored: u64,
     /// Items whose present content has a deciding prediction.
     pub scored: u64,
-    /// Items the feed holds that were not scored in the end.
+    /// Of those, items that were not scored in the end.
     pub lost: u64,
     /// Items with more than one deciding prediction for the same content and model.
     pub scored_twice: u64,
