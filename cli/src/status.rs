@@ -85,7 +85,15 @@ fn subreddits(rows: &[SubredditStatus], now: DateTime<Utc>, coloured: bool) -> T
     } else {
         table.enforce_styling();
     }
-    table.set_header(["subreddit", "fetched", "waiting", "scored", "flagged", "stuck", "last fetch"]);
+    table.set_header([
+        Cell::new("subreddit"),
+        number("fetched"),
+        number("waiting"),
+        number("scored"),
+        number("flagged"),
+        number("stuck"),
+        Cell::new("last fetch"),
+    ]);
     for row in rows {
         let broken = row.last_error.is_some();
         let mut name = Cell::new(format!("r/{}", row.name));
@@ -111,8 +119,8 @@ fn subreddits(rows: &[SubredditStatus], now: DateTime<Utc>, coloured: bool) -> T
     table
 }
 
-fn number(value: u64) -> Cell {
-    Cell::new(value).set_alignment(CellAlignment::Right)
+fn number(value: impl ToString) -> Cell {
+    Cell::new(value.to_string()).set_alignment(CellAlignment::Right)
 }
 
 fn model_line(model: &ModelInService, now: DateTime<Utc>) -> String {
