@@ -24,8 +24,7 @@ impl BundleStorage {
     /// before an error stays there and must not be trusted.
     pub async fn download(&self, uri: &str, destination: &Path) -> Result<(), CloudError> {
         let (bucket, key) = split(uri)?;
-        let write_error =
-            |source| CloudError::Write { path: destination.display().to_string(), source };
+        let write_error = |source| CloudError::Write { path: destination.display().to_string(), source };
         let mut answer = self
             .client
             .get_object()

@@ -49,8 +49,13 @@ impl CloudError {
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
-        const BUSY: [&str; 5] =
-            ["ThrottlingException", "RequestThrottled", "SlowDown", "InternalServiceError", "ServiceUnavailable"];
+        const BUSY: [&str; 5] = [
+            "ThrottlingException",
+            "RequestThrottled",
+            "SlowDown",
+            "InternalServiceError",
+            "ServiceUnavailable",
+        ];
         let refused = match &error {
             SdkError::ServiceError(e) => !e.err().code().is_some_and(|code| BUSY.contains(&code)),
             SdkError::ConstructionFailure(_) => true,

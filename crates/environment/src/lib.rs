@@ -48,7 +48,11 @@ pub fn required(name: &str, what_to_do: &str) -> Result<String, EnvironmentError
 }
 
 /// The value of `name` as a `T`, `default` when unset. Without a default an unset variable is an error.
-pub fn parsed<T: FromStr>(name: &str, default: Option<T>, expects: &'static str) -> Result<T, EnvironmentError> {
+pub fn parsed<T: FromStr>(
+    name: &str,
+    default: Option<T>,
+    expects: &'static str,
+) -> Result<T, EnvironmentError> {
     match (optional(name)?, default) {
         (Some(value), _) => value
             .parse()
@@ -80,6 +84,9 @@ mod tests {
     #[test]
     fn an_unusable_value_is_not_repeated() {
         let error = parsed::<u16>("CARGO_PKG_NAME", None, "a port from 1 to 65535").expect_err("no number");
-        assert!(error.to_string().contains("CARGO_PKG_NAME") && !error.to_string().contains("modloop"), "{error}");
+        assert!(
+            error.to_string().contains("CARGO_PKG_NAME") && !error.to_string().contains("modloop"),
+            "{error}"
+        );
     }
 }
