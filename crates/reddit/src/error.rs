@@ -30,8 +30,8 @@ pub enum RedditError {
         /// How long it would have taken.
         wait: Duration,
     },
-    /// The deadline passed while a request was under way.
-    #[error("the deadline passed during {0}")]
+    /// The deadline passed before a request was sent or answered.
+    #[error("no time was left for {0}")]
     Deadline(String),
     /// An answer with a status that says neither yes nor no.
     #[error("{request} was answered with status {status}")]

@@ -26,41 +26,52 @@ impl fmt::Debug for RedditCredentials {
 #[derive(Debug, Clone)]
 pub struct RedditSettings {
     /// Where listings are read.
-    pub api_url: Url,
+    pub(crate) api_url: Url,
     /// Where tokens are given out.
-    pub auth_url: Url,
-    /// Reddit wants `platform:app:version (by /u/name)` and blocks made-up browsers.
-    pub user_agent: String,
+    pub(crate) auth_url: Url,
+    pub(crate) user_agent: String,
     /// How long one request may take.
-    pub timeout: Duration,
-    /// How often and how slowly failed requests are tried again.
-    pub retries: Retries,
+    pub(crate) timeout: Duration,
+    pub(crate) retries: Retries,
 }
 
 impl RedditSettings {
     /// How long one request may take, unless told otherwise.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Default timeout and retries.
-    pub fn new(api_url: Url, auth_url: Url, user_agent: String) -> Self {
-        Self { api_url, auth_url, user_agent, timeout: Self::DEFAULT_TIMEOUT, retries: Retries::default() }
-    }
-
-    /// Refuses addresses over which the secret would travel in the clear.
-    pub(crate) fn check(&self) -> Result<(), RedditError> {
-        for url in [&self.api_url, &self.auth_url] {
+    /// Listings are read at `api_url`, tokens are given out at `auth_url`. As user agent Reddit wants
+    /// `platform:app:version (by /u/name)`, and it blocks made-up browsers.
+    ///
+    /// # Errors
+    /// Refuses addresses over which the secret would travel in the clear, and an empty user agent.
+    pub fn new(api_url: Url, auth_url: Url, user_agent: &str) -> Result<Self, RedditError> {
+        for url in [&api_url, &auth_url] {
             if url.scheme() != "https" && !is_loopback(url) {
                 return Err(RedditError::Settings(format!(
                     "{url} is no https address; only a stand-in on this machine may do without"
                 )));
             }
         }
-        if self.user_agent.trim().is_empty() {
+        let user_agent = user_agent.trim().to_owned();
+        if user_agent.is_empty() {
             return Err(RedditError::Settings(
                 "the user agent is empty; set REDDIT_USER_AGENT to platform:app:version (by /u/name)".into(),
             ));
         }
-        Ok(())
+        let (timeout, retries) = (Self::DEFAULT_TIMEOUT, Retries::default());
+        Ok(Self { api_url, auth_url, user_agent, timeout, retries })
+    }
+
+    /// How long one request may take.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// How often and how slowly failed requests are tried again.
+    #[must_use]
+    pub fn with_retries(self, retries: Retries) -> Self {
+        Self { retries, ..self }
     }
 
     /// Whether Reddit is a stand-in on this machine, which no proxy can reach.
@@ -82,25 +93,24 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn settings(url: &str, user_agent: &str) -> RedditSettings {
+    fn settings(url: &str, user_agent: &str) -> Result<RedditSettings, RedditError> {
         let url: Url = url.parse().expect("a url");
-        RedditSettings::new(url.clone(), url, user_agent.into())
+        RedditSettings::new(url.clone(), url, user_agent)
     }
 
     #[test]
     fn the_secret_is_neither_shown_nor_sent_in_the_clear() {
         let credentials = RedditCredentials { client_id: "id".into(), client_secret: "hush".into() };
         assert!(!format!("{credentials:?}").contains("hush"));
-        assert!(settings("https://oauth.reddit.com", "linux:modloop:0.1").check().is_ok());
-        assert!(settings("http://127.0.0.1:9", "linux:modloop:0.1").check().is_ok());
-        let error =
-            settings("http://oauth.reddit.com", "linux:modloop:0.1").check().expect_err("in the clear");
+        assert!(settings("https://oauth.reddit.com", "linux:modloop:0.1").is_ok());
+        assert!(settings("http://127.0.0.1:9", "linux:modloop:0.1").is_ok());
+        let error = settings("http://oauth.reddit.com", "linux:modloop:0.1").expect_err("in the clear");
         assert!(error.to_string().contains("https"), "{error}");
     }
 
     #[test]
     fn an_empty_user_agent_is_named() {
-        let error = settings("https://oauth.reddit.com", " ").check().expect_err("no user agent");
+        let error = settings("https://oauth.reddit.com", " ").expect_err("no user agent");
         assert!(error.to_string().contains("REDDIT_USER_AGENT"), "{error}");
     }
 }

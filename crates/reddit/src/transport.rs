@@ -35,11 +35,10 @@ const TOKEN_REQUEST: &str = "POST /api/v1/access_token";
 
 impl Transport {
     pub(crate) fn new(settings: RedditSettings, credentials: RedditCredentials) -> Result<Self, RedditError> {
-        settings.check()?;
         // Somebody else may have installed it before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = Client::builder()
-            .user_agent(settings.user_agent.trim())
+            .user_agent(&settings.user_agent)
             .timeout(settings.timeout)
             .redirect(Policy::none());
         if settings.is_local() {
@@ -135,6 +134,9 @@ impl Transport {
         name: &str,
         deadline: Deadline,
     ) -> Result<Answer, RedditError> {
+        if deadline.has_passed() {
+            return Err(RedditError::Deadline(name.into()));
+        }
         self.budget.spend(deadline).await?;
         let exchange = async {
             let response = request.send().await?;

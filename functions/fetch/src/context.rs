@@ -43,7 +43,7 @@ pub async fn start() -> anyhow::Result<Context<ScoreQueue>> {
     let cloud = sdk_config().await;
     let (reddit, database) = tokio::try_join!(reddit(&settings, &cloud), database(&settings, &cloud))?;
     let queue = ScoreQueue::new(&cloud, &settings.score_queue_url);
-    tracing::info!(api = %settings.reddit.api_url, limits = ?settings.limits, "ready");
+    tracing::info!(limits = ?settings.limits, "ready");
     Ok(Context { database, reddit, queue, limits: settings.limits })
 }
 
@@ -56,15 +56,15 @@ struct Settings {
 }
 
 impl Settings {
-    fn from_environment() -> Result<Self, EnvironmentError> {
+    fn from_environment() -> anyhow::Result<Self> {
         let url = |name, default: &str| {
             parsed(name, Url::parse(default).ok(), "an address such as https://oauth.reddit.com")
         };
         let reddit = RedditSettings::new(
             url("REDDIT_API_URL", "https://oauth.reddit.com")?,
             url("REDDIT_AUTH_URL", "https://www.reddit.com")?,
-            required("REDDIT_USER_AGENT", "set it to platform:app:version (by /u/your_name)")?,
-        );
+            &required("REDDIT_USER_AGENT", "set it to platform:app:version (by /u/your_name)")?,
+        )?;
         Ok(Self {
             database_secret_arn: required(
                 "DATABASE_SECRET_ARN",

@@ -56,10 +56,9 @@ impl Server {
             .expect("a url");
         let app = Router::new().fallback(answer).with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let mut settings = RedditSettings::new(url.clone(), url, "test:modloop:0.1".into());
-        settings.timeout = Duration::from_millis(300);
-        settings.retries =
-            Retries { attempts: 3, first_wait: Duration::from_millis(1), ..Retries::default() };
+        let retries = Retries { attempts: 3, first_wait: Duration::from_millis(1), ..Retries::default() };
+        let settings = RedditSettings::new(url.clone(), url, "test:modloop:0.1").expect("settings");
+        let settings = settings.with_timeout(Duration::from_millis(300)).with_retries(retries);
         let credentials = RedditCredentials { client_id: "id".into(), client_secret: "hush".into() };
         Self { client: RedditClient::new(settings, credentials).expect("a client"), script }
     }

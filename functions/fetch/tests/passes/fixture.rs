@@ -87,9 +87,9 @@ impl World {
 
     pub(crate) fn context<Q>(&self, queue: Q, database: DatabaseSettings, secret: &str) -> Context<Q> {
         let url = self.reddit.url();
-        let mut settings = RedditSettings::new(url.clone(), url.clone(), "test:modloop:0.1".into());
-        settings.timeout = TIMEOUT;
-        settings.retries = Retries { first_wait: Duration::from_millis(10), ..Retries::default() };
+        let retries = Retries { first_wait: Duration::from_millis(10), ..Retries::default() };
+        let settings = RedditSettings::new(url.clone(), url.clone(), "test:modloop:0.1").expect("settings");
+        let settings = settings.with_timeout(TIMEOUT).with_retries(retries);
         let credentials = RedditCredentials { client_id: CLIENT_ID.into(), client_secret: secret.into() };
         Context {
             database: Database::new(database),

@@ -5,4 +5,5 @@ mod killing;
 mod proxy;
 mod reading;
 mod rechecking;
+mod starting;
 mod trouble;
