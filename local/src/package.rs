@@ -84,7 +84,7 @@ impl Packaging {
     async fn compile(&self) -> Result<()> {
         let mut command = match &self.profile {
             Profile::Dev => {
-                let mut command = Command::new("cargo");
+                let mut command = cargo();
                 command.arg("build");
                 command
             }
@@ -132,6 +132,19 @@ impl Packaging {
         copy(&self.onnxruntime, &folder.join("libonnxruntime.so"))?;
         copy_folder(&self.bundle, &folder.join("bundle"))
     }
+}
+
+/// Cargo as a person would call it. `cargo run` tells us about our own package in variables that some build
+/// scripts (ring's) watch: passed on, they would compile every library with TLS anew, back and forth.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 fn cargo_lambda(tools: &Path) -> Command {

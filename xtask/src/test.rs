@@ -124,7 +124,7 @@ fn judge(report: &Value, faults: bool) -> Result<()> {
 }
 
 fn cargo(layout: &Layout) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = modloop_local::package::cargo();
     command.current_dir(&layout.root);
     command
 }
