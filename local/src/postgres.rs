@@ -218,6 +218,8 @@ async fn launch(files: &PostgresFiles, account: Account, port: u16) -> Result<Pr
         format!("port={port}"),
         "listen_addresses=127.0.0.1".into(),
         "unix_socket_directories=".into(),
+        // Tests run side by side, each with connections of its own.
+        "max_connections=400".into(),
         // A crash of this machine may lose the last moments, never the database.
         "synchronous_commit=off".into(),
     ] {

@@ -209,6 +209,7 @@ async fn parameters(
             ("MonitorSchedule", "rate(1 minute)".to_owned()),
             ("MonitorWindowHours", "0.1".to_owned()),
             ("MonitorMinItems", "100".to_owned()),
+            ("MonitorReferenceItems", "200".to_owned()),
         ]),
         RedditSource::Real(app) => parameters.push(("RedditUserAgent", app.user_agent.clone())),
     }
