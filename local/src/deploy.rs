@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use sha2::{Digest, Sha256};
 
 use crate::cloud::CREDENTIAL;
 use crate::endpoint::{Endpoint, REGION};
@@ -52,6 +53,7 @@ impl Sam {
     /// Deploys what was built, unless just that is deployed already. Parameters that are not named keep the
     /// template's defaults.
     pub async fn deploy(&self, endpoint: &Endpoint, parameters: &[(&str, String)]) -> Result<()> {
+        self.note_parameters(parameters)?;
         let inputs = ["infra/template.yaml", "samconfig.toml", "target/functions"];
         let inputs = inputs.map(|path| self.repository.join(path));
         let fingerprint = Fingerprint::of(&inputs, parameters)?;
@@ -63,6 +65,22 @@ impl Sam {
             delete_old_versions(endpoint, function.name()).await?;
         }
         fingerprint.note(endpoint).await
+    }
+
+    /// Puts a hash of the parameters beside each `bootstrap`. SAM publishes a version only when the zip or
+    /// the template's own text changes; a new value of a parameter alone would never reach the alias.
+    fn note_parameters(&self, parameters: &[(&str, String)]) -> Result<()> {
+        let mut hash = Sha256::new();
+        for (name, value) in parameters {
+            hash.update(format!("{name}={value}\n"));
+        }
+        let hash = hex::encode(hash.finalize());
+        for function in Function::ALL {
+            let file =
+                self.repository.join("target/functions").join(function.name()).join("parameters.sha256");
+            std::fs::write(&file, &hash).with_context(|| format!("write {}", file.display()))?;
+        }
+        Ok(())
     }
 
     async fn run(&self, endpoint: &Endpoint, parameters: &[(&str, String)]) -> Result<()> {

@@ -8,6 +8,7 @@ use modloop_local::postgres::{Postgres, PostgresFiles};
 use serde_json::Value;
 
 use crate::layout::Layout;
+use crate::once::{self, Once};
 use crate::report::Stages;
 use crate::setup::{self, Needs, Tools, lint_templates};
 
@@ -41,7 +42,7 @@ pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
             }
             Part::Crates => test_crates(layout, &tools, &mut stages).await?,
             Part::Trainer => test_trainer(layout, &tools)?,
-            Part::System => test_system(layout)?,
+            Part::System => test_system(layout).await?,
         }
     }
     Ok(())
@@ -71,12 +72,12 @@ fn test_trainer(layout: &Layout, tools: &Tools) -> Result<()> {
     check(command, "cargo test --package modloop-trainer")
 }
 
-/// Runs what a person would type, and reads what a program would read.
-fn test_system(layout: &Layout) -> Result<()> {
+/// Runs `up --once`, and reads its report as a program would.
+async fn test_system(layout: &Layout) -> Result<()> {
     let mut passed = 0;
     for faults in [false, true] {
         let report = layout.home.join(format!("report-{}-{faults}.json", std::process::id()));
-        let outcome = one_pass(layout, &report, faults);
+        let outcome = one_pass(layout, &report, faults).await;
         let _gone = std::fs::remove_file(&report);
         outcome?;
         passed += 1;
@@ -85,13 +86,8 @@ fn test_system(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn one_pass(layout: &Layout, report: &Path, faults: bool) -> Result<()> {
-    let mut command = Command::new(std::env::current_exe().context("where this program is")?);
-    command.current_dir(&layout.root).args(["up", "--once", "--report"]).arg(report);
-    if faults {
-        command.arg("--faults");
-    }
-    check(command, if faults { "up --once --faults" } else { "up --once" })?;
+async fn one_pass(layout: &Layout, report: &Path, faults: bool) -> Result<()> {
+    once::run(layout, Once { faults, report: Some(report.to_owned()) }).await?;
     let text =
         std::fs::read_to_string(report).with_context(|| format!("no report at {}", report.display()))?;
     judge(&serde_json::from_str(&text).context("the report is no JSON")?, faults)

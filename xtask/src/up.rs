@@ -46,7 +46,8 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let folder = layout.run("up");
     let lock = lock(&folder)?;
     let mut stages = Stages::default();
-    let feed = Options::live(once::SEED, ARRIVAL);
+    // At the address of the last start, what is deployed still fits.
+    let feed = Options { port_note: Some(folder.join("reddit-port")), ..Options::live(once::SEED, ARRIVAL) };
     let mut stack = Stack::start(layout, &tools, settings, folder, feed, Clock::Runs, &mut stages).await?;
     note_database(layout, stack.database.url())?;
     // The clock's first tick is a minute away; nobody wants to wait for it.

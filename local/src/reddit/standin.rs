@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::feed::{Feed, FeedItem};
 use super::server::{Site, router};
 use super::stats::{Counters, Stats};
 use super::world::{Extent, Fate, World};
+use crate::ports::stable_port;
 
 /// How the stand-in behaves.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Options {
     pub page_size: usize,
     /// Requests that a client may send in ten minutes, by the rate-limit headers.
     pub allowance: u64,
+    /// File that notes the port, so that a later start listens at the same address. Any free port without it.
+    pub port_note: Option<PathBuf>,
 }
 
 /// When items arrive.
@@ -59,6 +63,7 @@ impl Options {
             faults: None,
             page_size: 100,
             allowance: 1000,
+            port_note: None,
         }
     }
 
@@ -110,10 +115,11 @@ pub struct Expected {
 pub struct StandIn;
 
 impl StandIn {
-    /// Listens on a free port of 127.0.0.1.
+    /// Listens on 127.0.0.1.
     pub async fn start(options: Options) -> anyhow::Result<Handle> {
+        let port = options.port_note.as_deref().map_or(Ok(0), stable_port)?;
         let listener =
-            TcpListener::bind("127.0.0.1:0").await.context("no free port for the Reddit stand-in")?;
+            TcpListener::bind(("127.0.0.1", port)).await.context("no free port for the Reddit stand-in")?;
         let url: Url = format!("http://{}", listener.local_addr()?).parse()?;
         let site = Arc::new(Site {
             world: options.world(Utc::now()),
