@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 
 /// The right to use a folder. It ends when this is dropped, and with this process in any case.
 #[derive(Debug)]
-pub(crate) struct Claim(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct Claim(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Claim {
     /// Claims `folder`, which is created where it is missing.
-    pub(crate) fn take(folder: &Path) -> Result<Self> {
+    pub fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         let path = folder.join("lock");
         let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;

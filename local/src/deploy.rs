@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 
@@ -98,12 +98,7 @@ impl Sam {
             stop_signal: Signal::SIGINT,
             grace: Duration::from_secs(5),
         };
-        let mut process = launch.start()?;
-        let status = process.wait().await?;
-        if !status.success() {
-            bail!("sam deploy failed:\n{}", process.last_words(25));
-        }
-        Ok(())
+        launch.succeed(25).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The local cloud: everything the stack needs, as processes on this machine.
 
 mod account;
-mod claim;
+pub mod claim;
 pub mod cloud;
 pub mod deploy;
 pub mod endpoint;

@@ -103,12 +103,7 @@ impl Packaging {
             stop_signal: Signal::SIGINT,
             grace: Duration::from_secs(5),
         };
-        let mut process = launch.start()?;
-        let status = process.wait().await?;
-        if !status.success() {
-            bail!("compiling the functions failed:\n{}", process.last_words(40));
-        }
-        Ok(())
+        launch.succeed(40).await
     }
 
     fn target(&self) -> PathBuf {

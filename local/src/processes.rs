@@ -65,6 +65,18 @@ impl Launch {
     }
 }
 
+impl Launch {
+    /// Runs the program to its end. A failure is told with the last `lines` of what it wrote.
+    pub async fn succeed(self, lines: usize) -> Result<()> {
+        let name = self.name.clone();
+        let mut process = self.start()?;
+        if !process.wait().await?.success() {
+            bail!("{name} failed:\n{}", process.last_words(lines));
+        }
+        Ok(())
+    }
+}
+
 impl Process {
     /// Process id, which is also the id of its process group.
     pub fn id(&self) -> i32 {

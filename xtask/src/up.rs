@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use modloop_cli::status::render;
+use modloop_local::claim::Claim;
 use modloop_local::processes::stop_requested;
 use modloop_local::reddit::Options;
 
@@ -44,7 +44,8 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let settings = Settings::read(&layout.root)?;
     let tools = setup::ensure(layout, Needs::default()).await?;
     let folder = layout.run("up");
-    let lock = lock(&folder)?;
+    // Held to the end, so that a second `up` cannot start on the same data.
+    let _claim = Claim::take(&folder)?;
     let mut stages = Stages::default();
     // At the address of the last start, what is deployed still fits.
     let feed = Options { port_note: Some(folder.join("reddit-port")), ..Options::live(once::SEED, ARRIVAL) };
@@ -59,9 +60,7 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
         .await?;
     eprintln!("  up after {:.0} s\n", begun.elapsed().as_secs_f64());
     let changes = if watch { Some(Changes::watch(&layout.root)?) } else { None };
-    let shown = show(&mut stack, changes).await;
-    drop(lock);
-    shown
+    show(&mut stack, changes).await
 }
 
 /// Draws the status again and again; redeploys after changes of source.
@@ -125,15 +124,6 @@ fn draw(screen: &str, terminal: bool) -> Result<()> {
     }
     write!(out, "{screen}")?;
     out.flush().context("cannot write to standard output")
-}
-
-/// Keeps a second `up` from starting on the same data.
-fn lock(folder: &Path) -> Result<nix::fcntl::Flock<fs::File>> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let file = fs::File::create(folder.join("lock")).context("cannot make the lock file")?;
-    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|_| {
-        anyhow::anyhow!("`cargo xtask up` runs already on {}; stop that one first", folder.display())
-    })
 }
 
 /// For `modloop status`. The address holds a password, so only its owner may read it.

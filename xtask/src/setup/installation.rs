@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use modloop_local::processes::Launch;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
@@ -96,12 +96,7 @@ impl<'a> Installation<'a> {
             stop_signal: Signal::SIGTERM,
             grace: Duration::from_secs(2),
         };
-        let mut process = launch.start()?;
-        let status = process.wait().await?;
-        if !status.success() {
-            bail!("{what} failed:\n{}", process.last_words(15));
-        }
-        Ok(())
+        launch.succeed(15).await
     }
 }
 
@@ -114,6 +109,8 @@ fn clear(folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
     use super::*;
 
     fn layout(home: &Path) -> Layout {
