@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use modloop_domain::ModelVersion;
-use modloop_evaluation::AssembleOptions;
+use modloop_evaluation::{AssembleOptions, CalibrationWeights};
 
 use crate::shipped;
 
@@ -50,6 +50,8 @@ pub fn run(args: AssembleArgs) -> Result<()> {
         version: args.version,
         runtime_library: shipped::runtime_library(args.runtime_library)?,
         include_weights: args.include_weights,
+        calibration_weights: CalibrationWeights::default(),
+        calibration_prior: None,
     };
     println!("{}", modloop_evaluation::assemble(&options)?);
     Ok(())

@@ -177,6 +177,16 @@ impl Calibration {
         }
     }
 
+    /// What a logit is multiplied with.
+    pub fn slope(self) -> f64 {
+        self.slope
+    }
+
+    /// What is added to the product.
+    pub fn intercept(self) -> f64 {
+        self.intercept
+    }
+
     /// The calibrated probability; an error when the logit is not a number.
     pub fn apply(self, logit: f32) -> Result<Probability, ProbabilityError> {
         let z = self.slope * f64::from(logit) + self.intercept;

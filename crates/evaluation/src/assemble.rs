@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,10 +10,11 @@ use modloop_classifier::{ClassifierOptions, TextLogits};
 use modloop_domain::{Label, ModelVersion, Probability, Thresholds};
 use serde::Deserialize;
 
+use crate::calibrate::calibrate;
 use crate::decided::{baseline, decide, measure_labels};
 use crate::parity::compare;
 use crate::scorer::Scorer;
-use crate::{DevLine, DevSet, EvaluationError, Metrics, Report, platt};
+use crate::{CalibrationWeights, DevSet, EvaluationError, Metrics, Report};
 
 /// The file a training program leaves beside its weights.
 const TRAINING: &str = "training.json";
@@ -36,6 +38,12 @@ pub struct AssembleOptions {
     pub runtime_library: PathBuf,
     /// Whether the bundle carries the weights that fine-tuning starts from.
     pub include_weights: bool,
+    /// How much each line weighs while labels are calibrated.
+    pub calibration_weights: CalibrationWeights,
+    /// What was believed before, the champion's calibration say: it counts for
+    /// [`platt::PRIOR_LINES`](crate::platt::PRIOR_LINES) lines, and a label with one class in the
+    /// validation set keeps it.
+    pub calibration_prior: Option<BTreeMap<Label, Calibration>>,
 }
 
 /// What training says about a checkpoint; anything else in the file is for people.
@@ -60,7 +68,8 @@ pub fn assemble(options: &AssembleOptions) -> Result<Report, EvaluationError> {
     let started = Instant::now();
     let served = scorer.logits(&graphs.int8, &dev.lines, "scoring the validation set")?;
     let milliseconds_per_window = scorer.core_milliseconds(started.elapsed()) / count_windows(&served);
-    let calibrations = calibrate(&training.labels, &dev.lines, &served)?;
+    let (weights, prior) = (options.calibration_weights, options.calibration_prior.as_ref());
+    let calibrations = calibrate(&training.labels, &dev.lines, &served, weights, prior)?;
     let thresholds = default_thresholds();
     let decided = decide(&served, &calibrations, thresholds)?;
 
@@ -137,26 +146,4 @@ impl Graphs {
         sources.extend(options.include_weights.then(|| kept(files::WEIGHTS)));
         sources
     }
-}
-
-/// One calibration a label, fitted on the lines that are annotated for it.
-fn calibrate(
-    labels: &[Label],
-    lines: &[DevLine],
-    texts: &[TextLogits],
-) -> Result<Vec<Calibration>, EvaluationError> {
-    let fit = |(index, label): (usize, &Label)| {
-        let observed = lines.iter().zip(texts);
-        let observed: Vec<platt::Observation> =
-            observed.filter_map(|(line, text)| line.truth[index].map(|t| (text.logits[index], t))).collect();
-        let positives = observed.iter().filter(|(_, truth)| *truth).count();
-        let negatives = observed.len() - positives;
-        if positives == 0 || negatives == 0 {
-            return Err(EvaluationError::OneClass { label: label.clone(), positives, negatives });
-        }
-        let (slope, intercept) = platt::fit(&observed);
-        Calibration::new(slope, intercept)
-            .map_err(|error| EvaluationError::NotLearnt { label: label.clone(), error })
-    };
-    labels.iter().enumerate().map(fit).collect()
 }

@@ -5,6 +5,7 @@
 //! compares with fp32. [`metrics`] and [`platt`] are pure.
 
 mod assemble;
+mod calibrate;
 mod decided;
 mod dev;
 mod error;
@@ -16,6 +17,7 @@ mod report;
 mod scorer;
 
 pub use assemble::{AssembleOptions, assemble};
+pub use calibrate::{CalibrationWeights, MOST_WEIGHT};
 pub use dev::{DevLine, DevSet};
 pub use error::EvaluationError;
 pub use parity::Parity;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use modloop_bundle::testing;
 use modloop_classifier::{Classifier, ClassifierOptions};
-use modloop_evaluation::{AssembleOptions, EvaluationError, assemble};
+use modloop_evaluation::{AssembleOptions, CalibrationWeights, EvaluationError, assemble};
 
 fn options(dir: &Path) -> AssembleOptions {
     let library = std::env::var("ORT_DYLIB_PATH")
@@ -19,6 +19,8 @@ fn options(dir: &Path) -> AssembleOptions {
         version: "tiny-1".parse().expect("a version"),
         runtime_library: PathBuf::from(library),
         include_weights: false,
+        calibration_weights: CalibrationWeights::default(),
+        calibration_prior: None,
     }
 }
 
