@@ -12,6 +12,7 @@ mod error;
 mod manifest;
 mod onnx;
 mod quantise;
+mod restore;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod write;
@@ -25,6 +26,7 @@ pub use manifest::{
     BaseModel, Calibration, CalibrationError, DataSource, FileEntry, Manifest, Windowing, WindowingError,
 };
 pub use onnx::{Precision, export};
+pub use restore::restore;
 pub use write::{ManifestParts, write};
 
 /// Names of the files in a bundle.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use modloop_bundle::testing::{HEADS, HIDDEN, LAYERS};
-use modloop_bundle::{Checkpoint, Precision, export, files, testing};
+use modloop_bundle::{Bundle, Checkpoint, Precision, export, files, restore, testing};
 use ndarray::{Array1, Array2, Axis, s};
 use ort::environment::Environment;
 use ort::session::Session;
@@ -151,6 +151,48 @@ fn the_int8_graph_stays_near_fp32() {
         // Random weights of this width give logits of about ±3.
         assert!(difference < 0.15, "logits differ by {difference} on {ids:?}");
     }
+}
+
+/// A bundle's weights, restored and exported again.
+fn exported_again(bundle: &Bundle, precision: Precision) -> Vec<u8> {
+    let dir = tempfile::tempdir().expect("a folder");
+    restore(bundle, &dir.path().join(files::WEIGHTS)).expect("the bundle restores");
+    std::fs::copy(bundle.path(files::CONFIG), dir.path().join(files::CONFIG)).expect("config.json");
+    let checkpoint = Checkpoint::open(dir.path()).expect("a whole checkpoint");
+    export(&checkpoint, precision).expect("a graph")
+}
+
+#[test]
+fn a_restored_bundle_exports_to_the_same_graph() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = testing::bundle(&dir.path().join("bundle"), "tiny-1", 5);
+    let served = std::fs::read(bundle.path(files::MODEL)).expect("a graph");
+    let again = exported_again(&bundle, Precision::Int8);
+    let fp32 = exported_again(&bundle, Precision::Fp32);
+    for ids in WINDOWS {
+        let expected = logits(&served, ids);
+        let difference = largest_difference(&expected, &logits(&again, ids));
+        assert!(difference < 1e-5, "logits differ by {difference} on {ids:?}");
+        // The rest of the difference is that of activations.
+        let difference = largest_difference(&expected, &logits(&fp32, ids));
+        assert!(difference < 0.15, "logits differ by {difference} on {ids:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_restored_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = testing::bundle(&dir.path().join("bundle"), "tiny-1", 5);
+    let config = bundle.path(files::CONFIG);
+    let deeper = std::fs::read_to_string(&config).expect("config.json").replace(
+        &format!("\"num_hidden_layers\":{LAYERS}"),
+        &format!("\"num_hidden_layers\":{}", LAYERS + 1),
+    );
+    std::fs::write(&config, deeper).expect("written");
+    let error =
+        restore(&bundle, &dir.path().join(files::WEIGHTS)).expect_err("a block is missing").to_string();
+    assert!(error.contains("model.onnx: has no constant encoder.layer.2.attention.self.weight"), "{error}");
+    assert!(!dir.path().join(files::WEIGHTS).exists());
 }
 
 /// The base model with a made-up head, where `MODLOOP_BASE_MODEL` names its folder.

@@ -2,7 +2,7 @@
 
 mod bert;
 mod graph;
-mod proto;
+pub(crate) mod proto;
 mod signature;
 
 pub use bert::{Precision, export};
