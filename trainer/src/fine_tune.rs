@@ -13,10 +13,10 @@ use modloop_trainer::bert::Classifier;
 use modloop_trainer::checkpoint::CheckpointDir;
 use modloop_trainer::config::BertConfig;
 use modloop_trainer::record::{BaseModel, DataSource, Hyperparameters, Steps, TrainingRecord};
-use modloop_trainer::tokens::{Encoded, TextTokenizer};
+use modloop_trainer::tokens::{Encoded, Symbols, TextTokenizer};
 use modloop_trainer::train::{Outcome, Run};
 use modloop_trainer::weights::{self, Head};
-use modloop_trainer::{TrainError, data, mix, record};
+use modloop_trainer::{TrainError, augment, data, mix, record, templates};
 
 use crate::options::TrainOptions;
 
@@ -59,7 +59,8 @@ impl Base {
         if let Some(dropout) = options.dropout {
             config = config.with_dropout(dropout);
         }
-        let tokenizer = TextTokenizer::read(&file("tokenizer.json"), &config, options.max_tokens)?;
+        let symbols = if options.symbols_as_words { Symbols::AsWords } else { Symbols::AsTheyAre };
+        let tokenizer = TextTokenizer::read(&file("tokenizer.json"), &config, options.max_tokens, symbols)?;
         let model = Classifier::new(&config, options.labels.len(), Device::cuda_if_available());
         weights::load(&model, &file("model.safetensors"), Head::Fresh)?;
         Ok(Self { config, whole_config, tokenizer, model })
@@ -75,8 +76,12 @@ struct Lines {
 impl Lines {
     fn load(options: &TrainOptions, tokenizer: &TextTokenizer) -> Result<Self, TrainError> {
         let rules = options.mix();
-        let train =
-            rules.apply(data::read(&options.data, &options.labels)?, &options.labels, options.seed)?;
+        let mut train = data::read(&options.data, &options.labels)?;
+        if options.templates {
+            train.extend(templates::lines(&options.labels, options.seed)?);
+        }
+        let mut train = rules.apply(train, &options.labels, options.seed)?;
+        augment::apply(&mut train, options.augmentation(), options.seed);
         let dev = rules.answered(data::read(&options.dev, &options.labels)?, &options.labels);
         let by_source = mix::lines_by_source(&train);
         eprintln!("train on {} lines {by_source:?}, measure on {} lines", train.len(), dev.len());
@@ -103,6 +108,8 @@ fn new_record(
             settings: options.settings(),
             dropout: config.hidden_dropout_prob,
             mix: options.mix(),
+            templates: options.templates,
+            augmentation: options.augmentation(),
         },
         seed: options.seed,
         steps: Steps { done: 0, planned: 0 },

@@ -11,6 +11,7 @@ use modloop_domain::Label;
 
 use crate::TrainError;
 use crate::data::Example;
+use crate::words::{self, Guess};
 
 /// The rules of a mix. Sources that no rule names are taken whole, with weight 1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct Mix {
     pub weak_negatives: BTreeSet<Label>,
     /// A weak line whose source label has one of these words stays out of the line above.
     pub weak_except: BTreeSet<String>,
+    /// Labels that [`words`] answer where a line's set answers another label only.
+    #[serde(default)]
+    pub by_words: BTreeSet<Label>,
+    /// How often a source's lines are taken in each pass; once where nothing is said.
+    #[serde(default)]
+    pub repeats: BTreeMap<String, usize>,
 }
 
 impl Mix {
@@ -37,7 +44,7 @@ impl Mix {
         seed: u64,
     ) -> Result<Vec<Example>, TrainError> {
         self.check_names(&examples, labels)?;
-        let mut examples = self.answered(examples, labels);
+        let mut examples = self.repeated(self.answered(examples, labels));
         examples.shuffle(&mut StdRng::seed_from_u64(seed));
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         examples.retain(|e| {
@@ -68,16 +75,37 @@ impl Mix {
         let harmless = example.weak
             && self.weak_negatives.contains(label)
             && !example.source_label.split(',').any(|word| self.weak_except.contains(word));
-        example.answers[at].or(if harmless { Some(false) } else { None })
+        example.answers[at].or_else(|| {
+            match self.by_words.contains(label).then(|| words::guess(&example.text)) {
+                None => harmless.then_some(false),
+                Some(Guess::Abusive) => Some(true),
+                Some(Guess::Unsure) => None,
+                Some(Guess::Clean) => {
+                    let cleared = !example.weak && example.answers.contains(&Some(false));
+                    (harmless || cleared).then_some(false)
+                }
+            }
+        })
+    }
+
+    fn repeated(&self, examples: Vec<Example>) -> Vec<Example> {
+        let times = |e: &Example| self.repeats.get(&e.source).copied().unwrap_or(1);
+        examples.into_iter().flat_map(|e| std::iter::repeat_n(e.clone(), times(&e))).collect()
     }
 
     fn check_names(&self, examples: &[Example], labels: &[Label]) -> Result<(), TrainError> {
         let sources: BTreeSet<&str> = examples.iter().map(|e| e.source.as_str()).collect();
-        let named = self.weights.keys().chain(self.limits.keys()).chain(self.only.values().flatten());
+        let named = self
+            .weights
+            .keys()
+            .chain(self.limits.keys())
+            .chain(self.repeats.keys())
+            .chain(self.only.values().flatten());
         if let Some(unknown) = named.map(String::as_str).find(|s| !sources.contains(s)) {
             return Err(TrainError::Mix(format!("the data has no source {unknown:?}; it has {sources:?}")));
         }
-        match self.only.keys().chain(&self.weak_negatives).find(|l| !labels.contains(l)) {
+        match self.only.keys().chain(&self.weak_negatives).chain(&self.by_words).find(|l| !labels.contains(l))
+        {
             Some(label) => {
                 Err(TrainError::Mix(format!("a rule names the label {label}, which --labels lacks")))
             }
@@ -160,6 +188,29 @@ mod tests {
         mix.weak_except = ["joy".to_owned()].into();
         let mixed = mix.apply(examples(), &labels(), 1).expect("a mix");
         assert!(mixed.iter().filter(|e| e.source == "weak").all(|e| e.answers[1].is_none()));
+    }
+
+    #[test]
+    fn words_answer_what_the_set_leaves_open() {
+        let [_, offensive] = <[Label; 2]>::try_from(labels()).expect("two labels");
+        let mix = Mix { by_words: [offensive].into(), ..Mix::default() };
+        let answered = |text: &str, weak: bool, hate| {
+            let mut line = example(if weak { "weak" } else { "full" }, [hate, None]);
+            line.text = text.to_owned();
+            mix.answered(vec![line], &labels())[0].answers[1]
+        };
+        assert_eq!(answered("you idiot", false, Some(false)), Some(true));
+        assert_eq!(answered("this fucking printer", false, Some(false)), None);
+        assert_eq!(answered("a fine day", false, Some(false)), Some(false));
+        assert_eq!(answered("a fine day", false, Some(true)), None, "hate may be politely put");
+        assert_eq!(answered("a fine day", true, Some(false)), None, "weak lines were not annotated");
+    }
+
+    #[test]
+    fn a_source_can_be_taken_several_times() {
+        let mix = Mix { repeats: [("full".to_owned(), 3)].into(), ..Mix::default() };
+        let mixed = mix.apply(examples(), &labels(), 1).expect("a mix");
+        assert_eq!(lines_by_source(&mixed)["full"], 6);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use clap::Args;
 
 use modloop_domain::{Label, ModelVersion};
-use modloop_evaluation::AssembleOptions;
+use modloop_evaluation::{AssembleOptions, CalibrationWeights};
+use modloop_trainer::augment::Augmentation;
 use modloop_trainer::mix::Mix;
 use modloop_trainer::optimizer::Rates;
 use modloop_trainer::train::Settings;
@@ -55,6 +56,28 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_delimiter = ',', default_value = "anger,annoyance,disapproval,disgust")]
     weak_except: Vec<String>,
 
+    /// Answer these labels by a list of abusive words where a line's set says nothing about them
+    #[arg(long, value_delimiter = ',')]
+    by_words: Vec<Label>,
+    /// Take a source's lines several times in each pass: NAME=TIMES, repeatable
+    #[arg(long = "repeat", value_name = "NAME=TIMES", value_parser = pair::<String, usize>)]
+    repeats: Vec<(String, usize)>,
+    /// Add the program's own sentences on negated, quoted and harmless talk, as the source "templates"
+    #[arg(long)]
+    pub(crate) templates: bool,
+    /// Share of lines in which words are disguised
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    disguised: f64,
+    /// Share of lines whose punctuation is taken out
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    unpunctuated: f64,
+    /// Share of lines that get an emoji without a message
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    decorated: f64,
+    /// Read emoji and fancy letters as words; becomes part of the bundle's tokenizer.json
+    #[arg(long)]
+    pub(crate) symbols_as_words: bool,
+
     /// Passes over the data
     #[arg(long, default_value_t = 1)]
     epochs: usize,
@@ -100,12 +123,18 @@ impl TrainOptions {
             limits: self.limits.iter().cloned().collect(),
             weak_negatives: self.weak_negatives.iter().cloned().collect(),
             weak_except: self.weak_except.iter().cloned().collect(),
+            by_words: self.by_words.iter().cloned().collect(),
+            repeats: self.repeats.iter().cloned().collect(),
             ..Mix::default()
         };
         for (label, source) in &self.only {
             mix.only.entry(label.clone()).or_default().insert(source.clone());
         }
         mix
+    }
+
+    pub(crate) fn augmentation(&self) -> Augmentation {
+        Augmentation { disguised: self.disguised, unpunctuated: self.unpunctuated, decorated: self.decorated }
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -166,6 +195,8 @@ impl BundleOptions {
             version: self.version,
             runtime_library: self.runtime_library,
             include_weights: self.include_weights,
+            calibration_weights: CalibrationWeights::default(),
+            calibration_prior: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use modloop_domain::Label;
 
 use crate::TrainError;
+use crate::augment::Augmentation;
 use crate::mix::Mix;
 use crate::train::Settings;
 
@@ -51,6 +52,12 @@ pub struct Hyperparameters {
     pub dropout: f64,
     /// Which lines taught which label.
     pub mix: Mix,
+    /// Whether the program's own sentences were among them.
+    #[serde(default)]
+    pub templates: bool,
+    /// How texts were changed.
+    #[serde(default)]
+    pub augmentation: Augmentation,
 }
 
 /// The checkpoint that training started from.

@@ -8,6 +8,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 use crate::TrainError;
 use crate::config::BertConfig;
 use crate::data::Example;
+use crate::symbols;
 
 /// How many lines are tokenised at once: enough for all cores, little memory.
 const LINES_AT_ONCE: usize = 4096;
@@ -32,15 +33,32 @@ pub struct TextTokenizer {
     json: Value,
 }
 
+/// How emoji and fancy letters are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symbols {
+    /// As the tokenizer.json says.
+    AsTheyAre,
+    /// By their names, see [`crate::symbols`].
+    AsWords,
+}
+
 impl TextTokenizer {
     /// Loads tokenizer.json. Its own padding and truncation are taken out: both are the caller's business.
-    pub fn read(path: &Path, config: &BertConfig, max_tokens: usize) -> Result<Self, TrainError> {
+    pub fn read(
+        path: &Path,
+        config: &BertConfig,
+        max_tokens: usize,
+        symbols: Symbols,
+    ) -> Result<Self, TrainError> {
         let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
         let mut json: Value = serde_json::from_slice(&bytes).map_err(TrainError::base(path))?;
         for setting in ["truncation", "padding"] {
             if let Some(value) = json.get_mut(setting) {
                 *value = Value::Null;
             }
+        }
+        if symbols == Symbols::AsWords {
+            symbols::read_as_words(&mut json)?;
         }
         let mut tokenizer = Tokenizer::from_bytes(json.to_string()).map_err(TrainError::base(path))?;
         let words = tokenizer.get_vocab_size(true) as i64;

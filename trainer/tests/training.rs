@@ -10,6 +10,7 @@ use tch::{Device, Tensor};
 
 use modloop_domain::Label;
 use modloop_trainer::TrainError;
+use modloop_trainer::augment::Augmentation;
 use modloop_trainer::batches::Batch;
 use modloop_trainer::bert::{Classifier, Mode};
 use modloop_trainer::checkpoint::{self, CheckpointDir};
@@ -18,7 +19,7 @@ use modloop_trainer::data::Example;
 use modloop_trainer::mix::Mix;
 use modloop_trainer::optimizer::Rates;
 use modloop_trainer::record::{BaseModel, Hyperparameters, Steps, TrainingRecord};
-use modloop_trainer::tokens::{Encoded, TextTokenizer};
+use modloop_trainer::tokens::{Encoded, Symbols, TextTokenizer};
 use modloop_trainer::train::{Outcome, Run, Settings, masked_loss};
 use modloop_trainer::weights::{self, Head};
 
@@ -69,7 +70,8 @@ impl Bench {
         std::fs::create_dir(&base).expect("a directory");
         tiny::write_base(&base, "bert.", |_| true);
         let (config, whole) = BertConfig::read(&base.join("config.json")).expect("a config");
-        let tokenizer = TextTokenizer::read(&base.join("tokenizer.json"), &config, 12).expect("a tokenizer");
+        let tokenizer = TextTokenizer::read(&base.join("tokenizer.json"), &config, 12, Symbols::AsTheyAre)
+            .expect("a tokenizer");
         let model = Classifier::new(&config, 2, Device::Cpu);
         weights::load(&model, &base.join("model.safetensors"), Head::Fresh).expect("weights");
         let lines = tokenizer.encode(&examples()).expect("token ids");
@@ -101,6 +103,8 @@ impl Bench {
                 settings: self.settings.clone(),
                 dropout: 0.0,
                 mix: Mix { weak_negatives: labels().into_iter().collect(), ..Mix::default() },
+                templates: false,
+                augmentation: Augmentation::default(),
             },
             seed: 3,
             steps: Steps { done: 0, planned: 0 },
