@@ -13,6 +13,7 @@ mod models;
 mod monitoring;
 #[cfg(test)]
 mod plans;
+mod retraining;
 mod scoring;
 mod settings;
 mod status;
@@ -28,6 +29,11 @@ pub use migrate::{MigrationReport, migrate};
 pub use models::{AliasedModel, Challenger, ChallengerMode, NewModel, Serving};
 pub use monitoring::{
     Counts, DueRequest, Grid, LabelOutcomes, NewReport, Past, StoredReport, Target, Window,
+};
+pub use retraining::{
+    Agreed, Candidate, Change, Health, HealthEntry, HumanLabel, Imported, KnownModel, LabelledItem, Limit,
+    LlmLabel, Progress, RequestedBy, Reservation, Run, RunEvent, RunLock, RunRequest, RunState, SampledItem,
+    Spend, Spent, Switch, SwitchError, TrialNumbers, TrialStart, TruthSource, UnlabelledItem,
 };
 pub use scoring::{ItemToScore, NewPrediction, Recorded};
 pub use settings::{Credentials, DatabaseSettings, SettingsError};

@@ -73,7 +73,8 @@ pub(crate) const TO_SCORE: &str = "
     where i.fullname = any($1) and i.pending_since is not null and i.content_hash is not null";
 
 /// Rows are locked in one order, so that two batches that share items wait for each other instead of
-/// for ever. The comparison of hashes is repeated after the wait.
+/// for ever. The comparison of hashes is repeated after the wait, and so is the look at what still waits:
+/// of two models that meant to decide about one text, in a switch, the first decides.
 pub(crate) const RECORD: &str = "
     with scored as (
         select * from jsonb_to_recordset($1) as s(
@@ -81,7 +82,7 @@ pub(crate) const RECORD: &str = "
             entropy real, decision text, decides boolean, tokens integer, unknown_tokens integer,
             windows smallint, truncated boolean)
     ), present as (
-        select s.*, i.subreddit_id
+        select s.*, i.subreddit_id, i.pending_since is not null as waits
         from scored s join items i on i.fullname = s.fullname and i.content_hash = s.content_hash
         order by i.fullname
         for no key update of i
@@ -89,17 +90,18 @@ pub(crate) const RECORD: &str = "
         insert into predictions (fullname, content_hash, model_version, subreddit_id, scores, top_score,
             entropy, decision, decides, tokens, unknown_tokens, windows, truncated)
         select fullname, content_hash, model_version, subreddit_id, scores, top_score,
-            entropy, decision, decides, tokens, unknown_tokens, windows, truncated
+            entropy, decision, decides and waits, tokens, unknown_tokens, windows, truncated
         from present
         on conflict (fullname, content_hash, model_version) do nothing
-        returning 1
+        returning decides
     ), settled as (
         update items i set pending_since = null, queue_attempts = 0
         from present p
         where i.fullname = p.fullname and i.content_hash = p.content_hash and p.decides
             and i.pending_since is not null
     )
-    select (select count(*) from present) as present, (select count(*) from inserted) as inserted";
+    select (select count(*) from present where decides) as present,
+        (select count(*) from inserted where decides) as inserted";
 
 pub(crate) const OLDEST_UNSCORED: &str = "
     select extract(epoch from now() - min(pending_since))::float8
@@ -119,13 +121,13 @@ impl Store {
     }
 
     /// Writes scores and settles the items, in one statement. May be repeated: what is there stays, and
-    /// counts once.
+    /// counts once. Predictions that decide nothing are written and not counted.
     pub async fn record_predictions(&self, predictions: &[NewPrediction]) -> Result<Recorded, StoreError> {
         let error = StoreError::query("recording predictions");
         let row = self.client.query_one(RECORD, &[&Json(predictions)]).await.map_err(&error)?;
         let count = |column| row.try_get::<_, i64>(column).map(i64::unsigned_abs).map_err(&error);
         let (present, inserted) = (count("present")?, count("inserted")?);
-        let given = predictions.len() as u64;
+        let given = predictions.iter().filter(|prediction| prediction.decides).count() as u64;
         Ok(Recorded {
             inserted,
             known: present.saturating_sub(inserted),

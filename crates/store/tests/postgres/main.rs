@@ -5,5 +5,6 @@ mod fetching;
 mod migrating;
 mod models;
 mod monitoring;
+mod retraining;
 mod scoring;
 mod status;

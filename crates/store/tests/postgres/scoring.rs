@@ -167,11 +167,26 @@ async fn an_item_scrubbed_meanwhile_gets_no_row_and_fails_nobody() {
 
 #[tokio::test]
 async fn a_shadow_score_settles_nothing() {
-    let (_database, store) = with_comments(&["hello"]).await;
+    let (database, store) = with_comments(&["hello"]).await;
     let items = read(&store, &["t1_1"]).await;
     let shadow = NewPrediction { decides: false, ..prediction(&items[0], 0.9) };
-    assert_eq!(store.record_predictions(&[shadow]).await.expect("records"), ONE_NEW);
-    assert_eq!(read(&store, &["t1_1"]).await.len(), 1);
+    assert_eq!(store.record_predictions(&[shadow]).await.expect("records"), Recorded::default());
+    assert_eq!((read(&store, &["t1_1"]).await.len(), rows(&database).await), (1, 1));
+}
+
+#[tokio::test]
+async fn of_two_models_that_meant_to_decide_in_a_switch_the_first_decides() {
+    let (database, store) = with_comments(&["hello"]).await;
+    store.register_model(&model("v2")).await.expect("registered");
+    let items = read(&store, &["t1_1"]).await;
+    let second =
+        NewPrediction { model_version: "v2".parse().expect("a version"), ..prediction(&items[0], 0.9) };
+    assert_eq!(store.record_predictions(&[prediction(&items[0], 0.1)]).await.expect("records"), ONE_NEW);
+    let late = store.record_predictions(&[second]).await.expect("records");
+    assert_eq!(late, Recorded { inserted: 0, known: 1, superseded: 0 });
+    let sql = "select model_version from predictions where decides";
+    let deciding = database.client().await.query(sql, &[]).await.expect("reads");
+    assert_eq!(deciding.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["v1"]);
 }
 
 #[tokio::test]

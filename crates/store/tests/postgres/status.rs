@@ -53,6 +53,7 @@ async fn the_latest_deciding_prediction_of_the_present_text_counts() {
     // The first is edited into something harmless, the second judged milder by the next model.
     database.insert_item("rust", "t1_1", &comment("after")).await;
     let edited = read(&store, &["t1_1"]).await;
+    database.insert_item("rust", "t1_2", &comment("rescored")).await;
     let next =
         NewPrediction { model_version: "v2".parse().expect("a version"), ..prediction(&items[1], 0.1) };
     store.record_predictions(&[prediction(&edited[0], 0.1), next]).await.expect("records");

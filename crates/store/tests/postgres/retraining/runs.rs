@@ -1,0 +1,80 @@
+use modloop_store::{Progress, RequestedBy, RunLock, RunRequest, RunState};
+use serde_json::json;
+
+use super::{asked, bring_to, with_run};
+
+#[tokio::test]
+async fn an_episode_starts_one_run_however_often_it_is_delivered() {
+    let (database, store, _) = with_run().await;
+    let client = database.client().await;
+    client.batch_execute("insert into subreddits (name) values ('rust')").await.expect("stored");
+    let sql = "insert into drift_episodes (subreddit_id, model_version) select id, 'v1' from subreddits returning id";
+    let episode: i64 = client.query_one(sql, &[]).await.expect("stored").get(0);
+    let request = RunRequest { by: RequestedBy::Monitor, episode: Some(episode), ..asked() };
+    let (first, second) = (store.request_run(&request).await, store.request_run(&request).await);
+    let (first, second) = (first.expect("stored"), second.expect("known"));
+    assert_eq!((first.0, first.1, second.1), (second.0, true, false));
+    assert_eq!(store.story(first.0).await.expect("reads").len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_moves_once_and_tells_so_once() {
+    let (_database, store, run) = with_run().await;
+    let progress =
+        Progress { champion_version: Some("v1".parse().expect("a version")), ..Progress::default() };
+    let step = (RunState::Requested, RunState::Sampling);
+    let moved = store.move_run(run, step, &progress, "began", &json!({"n": 1})).await.expect("moves");
+    let moved = moved.expect("it was requested");
+    assert_eq!((moved.state, moved.started_at.is_some()), (RunState::Sampling, true));
+    assert_eq!(moved.champion_version.as_ref().map(|v| v.as_str()), Some("v1"));
+    let again = store.move_run(run, step, &progress, "began", &json!({})).await.expect("asks");
+    assert!(again.is_none(), "it had moved on");
+    let story = store.story(run).await.expect("reads");
+    let story: Vec<_> = story.iter().map(|event| (event.state.as_str(), event.what.as_str())).collect();
+    assert_eq!(story, [("requested", "requested by operator"), ("sampling", "began")]);
+}
+
+#[tokio::test]
+async fn only_one_run_is_under_way() {
+    let (_database, store, first) = with_run().await;
+    let (second, _) = store.request_run(&asked()).await.expect("stored");
+    bring_to(&store, first, RunState::Sampling).await;
+    let moved = store
+        .move_run(
+            second,
+            (RunState::Requested, RunState::Sampling),
+            &Progress::default(),
+            "began",
+            &json!({}),
+        )
+        .await;
+    assert!(moved.expect_err("the first is under way").to_string().contains("training_runs_active"));
+    assert_eq!(store.current_run().await.expect("reads").map(|run| run.id), Some(first));
+    bring_to(&store, first, RunState::Rejected).await;
+    assert_eq!(store.current_run().await.expect("reads").map(|run| run.id), Some(second));
+}
+
+#[tokio::test]
+async fn why_a_run_waits_is_told_once_and_forgotten_when_it_moves() {
+    let (_database, store, run) = with_run().await;
+    for reason in ["S3 is away", "S3 is away", "S3 is full"] {
+        store.note_trouble(run, reason).await.expect("noted");
+    }
+    let waiting = store.run(run).await.expect("reads").expect("a run");
+    assert_eq!((waiting.reason.as_deref(), waiting.failing_since.is_some()), (Some("S3 is full"), true));
+    assert_eq!(store.story(run).await.expect("reads").len(), 3);
+    let step = (RunState::Requested, RunState::Sampling);
+    let moved = store.move_run(run, step, &Progress::default(), "began", &json!({})).await.expect("moves");
+    let moved = moved.expect("it was requested");
+    assert_eq!((moved.reason, moved.failing_since), (None, None));
+}
+
+#[tokio::test]
+async fn the_lock_is_one_processes_and_ends_with_its_connection() {
+    let (database, _store, _run) = with_run().await;
+    let held = RunLock::take(database.settings()).await.expect("asks");
+    assert!(held.is_some());
+    assert!(RunLock::take(database.settings()).await.expect("asks").is_none());
+    database.terminate_connections().await;
+    assert!(RunLock::take(database.settings()).await.expect("asks").is_some());
+}
