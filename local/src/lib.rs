@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod endpoint;
 mod fingerprint;
 pub mod functions;
+pub mod labeler;
 pub mod logs;
 pub mod package;
 mod ports;
