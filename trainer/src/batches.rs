@@ -2,7 +2,8 @@
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use tch::{Device, Tensor};
+use tch::kind::Element;
+use tch::{Device, TchError, Tensor};
 
 use crate::tokens::Encoded;
 
@@ -45,7 +46,7 @@ pub fn by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
 
 impl Batch {
     /// Pads the chosen lines to the longest of them.
-    pub fn new(lines: &[Encoded], chosen: &[usize], device: Device) -> Self {
+    pub fn new(lines: &[Encoded], chosen: &[usize], device: Device) -> Result<Self, TchError> {
         let tokens = chosen.iter().map(|&l| lines[l].ids.len()).max().unwrap_or(0);
         let labels = chosen.first().map_or(0, |&l| lines[l].answers.len());
         let mut ids = vec![0i64; chosen.len() * tokens];
@@ -58,14 +59,27 @@ impl Batch {
             answers.extend(line.answers.iter().map(|a| f32::from(u8::from(*a == Some(true)))));
             weights.extend(line.answers.iter().map(|a| if a.is_some() { line.weight } else { 0.0 }));
         }
-        let (batch, tokens, labels) = (chosen.len() as i64, tokens as i64, labels as i64);
-        Self {
-            input_ids: Tensor::from_slice(&ids).view([batch, tokens]).to_device(device),
-            mask: Tensor::from_slice(&mask).view([batch, tokens]).to_device(device),
-            answers: Tensor::from_slice(&answers).view([batch, labels]).to_device(device),
-            weights: Tensor::from_slice(&weights).view([batch, labels]).to_device(device),
-        }
+        Ok(Self {
+            input_ids: on_device(&ids, chosen.len(), device)?,
+            mask: on_device(&mask, chosen.len(), device)?,
+            answers: on_device(&answers, chosen.len(), device)?,
+            weights: on_device(&weights, chosen.len(), device)?,
+        })
     }
+
+    /// Lines in it.
+    pub fn lines(&self) -> usize {
+        self.input_ids.size().first().map_or(0, |&lines| lines as usize)
+    }
+
+    /// Tokens in it, padding included.
+    pub fn tokens(&self) -> usize {
+        self.input_ids.numel()
+    }
+}
+
+fn on_device<T: Element>(values: &[T], rows: usize, device: Device) -> Result<Tensor, TchError> {
+    Tensor::f_from_slice(values)?.f_view([rows as i64, -1])?.f_to_device(device)
 }
 
 #[cfg(test)]
@@ -114,7 +128,7 @@ mod tests {
             source: String::new(),
         };
         let lines = [line(vec![1, 2, 3], [Some(true), None]), line(vec![4], [None, Some(false)])];
-        let batch = Batch::new(&lines, &[0, 1], Device::Cpu);
+        let batch = Batch::new(&lines, &[0, 1], Device::Cpu).expect("tensors");
         let ids: Vec<Vec<i64>> = batch.input_ids.try_into().expect("ids");
         let mask: Vec<Vec<bool>> = batch.mask.try_into().expect("a mask");
         let weights: Vec<Vec<f32>> = batch.weights.try_into().expect("weights");

@@ -38,14 +38,15 @@ impl CheckpointDir {
     ///
     /// Should the process die between the two renames, the last one is left as `<out>.previous`.
     pub fn save(&self, model: &Classifier, record: &TrainingRecord) -> Result<(), TrainError> {
-        let partial = self.beside(".partial");
-        let previous = self.beside(".previous");
+        let partial = beside(&self.out, ".partial");
+        let previous = beside(&self.out, ".previous");
         remove(&partial)?;
-        fs::create_dir_all(&partial).map_err(TrainError::io("create", &partial))?;
-        write_json(&partial.join("config.json"), &self.config)?;
-        write_json(&partial.join("tokenizer.json"), &self.tokenizer)?;
-        write_json(&partial.join("training.json"), record)?;
-        write_weights(model, &partial.join("model.safetensors"))?;
+        let written = self.write_to(&partial, model, record);
+        if written.is_err() {
+            // What is half-written only takes room; why it failed is what matters.
+            let _ = remove(&partial);
+        }
+        written?;
         remove(&previous)?;
         if self.out.exists() {
             fs::rename(&self.out, &previous).map_err(TrainError::io("replace", &self.out))?;
@@ -54,35 +55,47 @@ impl CheckpointDir {
         remove(&previous)
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.out.clone().into_os_string();
-        name.push(suffix);
-        name.into()
+    /// Writes the files of a checkpoint into the folder `dir`, which is made.
+    pub(crate) fn write_to(
+        &self,
+        dir: &Path,
+        model: &Classifier,
+        record: &TrainingRecord,
+    ) -> Result<(), TrainError> {
+        fs::create_dir_all(dir).map_err(TrainError::io("create", dir))?;
+        write_json(&dir.join("config.json"), &self.config)?;
+        write_json(&dir.join("tokenizer.json"), &self.tokenizer)?;
+        write_json(&dir.join("training.json"), record)?;
+        write_weights(model, &dir.join("model.safetensors"))
     }
 }
 
-fn remove(dir: &Path) -> Result<(), TrainError> {
+/// `path` with `suffix` behind its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+pub(crate) fn remove(dir: &Path) -> Result<(), TrainError> {
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(TrainError::io("remove", dir)(e)),
         _ => Ok(()),
     }
 }
 
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), TrainError> {
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), TrainError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::io("write", path)(e.into()))?;
     fs::write(path, text + "\n").map_err(TrainError::io("write", path))
 }
 
 fn write_weights(model: &Classifier, path: &Path) -> Result<(), TrainError> {
-    let tensors: Vec<(String, Tensor)> = model
-        .store()
-        .variables()
-        .into_iter()
-        .map(|(name, tensor)| {
-            (name, tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous())
-        })
-        .collect();
-    Ok(Tensor::write_safetensors(&tensors, path)?)
+    let on_cpu = |(name, tensor): (String, Tensor)| {
+        Ok((name, tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?))
+    };
+    let tensors = model.store().variables().into_iter().map(on_cpu);
+    let tensors: Vec<(String, Tensor)> = tensors.collect::<Result<_, TrainError>>()?;
+    Tensor::write_safetensors(&tensors, path).map_err(TrainError::write(path))
 }
 
 /// Loads a fine-tuned checkpoint, head included; its labels come from config.json.
@@ -91,11 +104,12 @@ pub fn open(dir: &Path, device: Device) -> Result<(Classifier, BertConfig, Vec<L
     let (config, whole) = BertConfig::read(&path)?;
     let labels = labels_of(&whole).map_err(TrainError::base(&path))?;
     let model = Classifier::new(&config, labels.len(), device);
-    weights::load(&model, &dir.join("model.safetensors"), Head::FromFile)?;
+    weights::load(&model, &dir.join("model.safetensors"), &Head::FromFile)?;
     Ok((model, config, labels))
 }
 
-fn labels_of(config: &Value) -> Result<Vec<Label>, String> {
+/// The labels that config.json gives the outputs of the head.
+pub(crate) fn labels_of(config: &Value) -> Result<Vec<Label>, String> {
     let names = config.get("id2label").and_then(Value::as_object).ok_or("id2label is missing")?;
     (0..names.len())
         .map(|i| {

@@ -1,16 +1,19 @@
 //! Labelled text as JSON lines: `{"text", "source", "<label>": 0|1|null, …}`, plain or gzipped.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 
 use modloop_domain::Label;
 use modloop_domain::text::mend_surrogates;
 
 use crate::TrainError;
+use crate::checkpoint::beside;
 
 /// One labelled text.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +32,25 @@ pub struct Example {
     pub weight: f32,
 }
 
-/// Reads a file; a name that ends in `.gz` is unpacked. Empty lines are skipped.
+/// Reads a file, or all `.jsonl` and `.jsonl.gz` of a folder, by name. Empty lines are skipped.
 pub fn read(path: &Path, labels: &[Label]) -> Result<Vec<Example>, TrainError> {
+    if !path.is_dir() {
+        return read_file(path, labels);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(TrainError::io("list", path))? {
+        files.push(entry.map_err(TrainError::io("list", path))?.path());
+    }
+    files.retain(|file| file.to_str().is_some_and(|f| f.ends_with(".jsonl") || f.ends_with(".jsonl.gz")));
+    files.sort();
+    if files.is_empty() {
+        return Err(TrainError::Mix(format!("{} holds no .jsonl and no .jsonl.gz", path.display())));
+    }
+    files.iter().map(|file| read_file(file, labels)).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+}
+
+/// A name that ends in `.gz` is unpacked.
+fn read_file(path: &Path, labels: &[Label]) -> Result<Vec<Example>, TrainError> {
     let file = File::open(path).map_err(TrainError::io("open", path))?;
     let zipped = path.extension().is_some_and(|e| e == "gz");
     let bytes: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
@@ -60,17 +80,35 @@ fn parse(line: &str, labels: &[Label]) -> Result<Example, String> {
     })
 }
 
-/// Writes examples in the form that [`read`] takes, unpacked.
+/// Writes examples in the form that [`read`] takes; packed when the name ends in `.gz`. A file that cannot be written
+/// whole is not written at all.
 pub fn write(path: &Path, examples: &[Example], labels: &[Label]) -> Result<(), TrainError> {
-    let mut out = BufWriter::new(File::create(path).map_err(TrainError::io("create", path))?);
+    let mut text = String::new();
     for example in examples {
         let mut fields = json!({"text": example.text, "source": example.source});
+        if !example.source_label.is_empty() {
+            fields["source_label"] = json!(example.source_label);
+        }
         for (label, answer) in labels.iter().zip(&example.answers) {
             fields[label.as_str()] = json!(answer.map(u8::from));
         }
-        writeln!(out, "{fields}").map_err(TrainError::io("write", path))?;
+        text += &format!("{fields}\n");
     }
-    out.flush().map_err(TrainError::io("write", path))
+    let partial = beside(path, ".partial");
+    let packed = path.extension().is_some_and(|e| e == "gz");
+    let written = if packed { gzip(text.as_bytes()) } else { Ok(text.into_bytes()) };
+    let written =
+        written.and_then(|bytes| fs::write(&partial, bytes)).and_then(|()| fs::rename(&partial, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written.map_err(TrainError::io("write", path))
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut gz = GzEncoder::new(Vec::new(), Compression::default());
+    gz.write_all(bytes)?;
+    gz.finish()
 }
 
 fn answer(fields: &Map<String, Value>, label: &Label) -> Result<Option<bool>, String> {
@@ -86,9 +124,6 @@ fn answer(fields: &Map<String, Value>, label: &Label) -> Result<Option<bool>, St
 
 #[cfg(test)]
 mod tests {
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-
     use super::*;
 
     fn labels() -> Vec<Label> {
@@ -117,7 +152,6 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read() {
         let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("a.jsonl");
         let example = |text: &str, answers: [Option<bool>; 2]| Example {
             text: text.to_owned(),
             source: "s".to_owned(),
@@ -127,8 +161,12 @@ mod tests {
             weight: 1.0,
         };
         let examples = [example("line\n\"one\"", [Some(true), None]), example("é", [None, Some(false)])];
-        write(&path, &examples, &labels()).expect("writes");
-        assert_eq!(read(&path, &labels()).expect("reads"), examples);
+        for name in ["a.jsonl", "a.jsonl.gz"] {
+            let path = dir.path().join(name);
+            write(&path, &examples, &labels()).expect("writes");
+            assert_eq!(read(&path, &labels()).expect("reads"), examples);
+        }
+        assert_eq!(fs::read_dir(dir.path()).expect("a listing").count(), 2, "no partial file stays");
     }
 
     #[test]
@@ -137,6 +175,20 @@ mod tests {
         gz.write_all(b"{\"text\":\"a\",\"source\":\"s\",\"offensive\":1}").expect("writes");
         let examples = read_text("a.jsonl.gz", &gz.finish().expect("gzip")).expect("one example");
         assert_eq!(examples[0].answers, [None, Some(true)]);
+    }
+
+    #[test]
+    fn a_folder_is_read_file_by_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+        let error = read(dir.path(), &labels()).expect_err("nothing there").to_string();
+        assert!(error.contains("holds no .jsonl"), "{error}");
+        write("b.jsonl", "{\"text\":\"b\",\"source\":\"s\"}\n");
+        write("a.jsonl", "{\"text\":\"a\",\"source\":\"s\"}\n");
+        write("notes.txt", "not data");
+        let texts: Vec<String> =
+            read(dir.path(), &labels()).expect("two lines").into_iter().map(|e| e.text).collect();
+        assert_eq!(texts, ["a", "b"]);
     }
 
     #[test]

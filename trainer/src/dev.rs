@@ -45,18 +45,18 @@ pub fn scores(
     model: &Classifier,
     lines: &[Encoded],
     batch_size: usize,
-    mut done: impl FnMut(usize),
+    mut done: impl FnMut(&Batch),
 ) -> Result<Vec<Vec<f32>>, TrainError> {
     let lengths: Vec<usize> = lines.iter().map(|l| l.ids.len()).collect();
     let mut scores = vec![Vec::new(); lines.len()];
     for chosen in by_length(&lengths, batch_size) {
-        let batch = Batch::new(lines, &chosen, model.store().device());
-        let logits: Tensor = tch::no_grad(|| model.forward(&batch.input_ids, &batch.mask, Mode::Inference));
-        let rows = Vec::<Vec<f32>>::try_from(logits.sigmoid())?;
+        let batch = Batch::new(lines, &chosen, model.store().device())?;
+        let logits: Tensor = tch::no_grad(|| model.forward(&batch.input_ids, &batch.mask, Mode::Inference))?;
+        let rows = Vec::<Vec<f32>>::try_from(logits.f_sigmoid()?)?;
         for (&line, row) in chosen.iter().zip(rows) {
             scores[line] = row;
         }
-        done(chosen.len());
+        done(&batch);
     }
     Ok(scores)
 }
@@ -90,6 +90,24 @@ fn measured(scored: &[Scored], best: f32) -> Measured {
         at_half: metrics::at_threshold(scored, 0.5),
         at_best: metrics::at_threshold(scored, best),
     }
+}
+
+/// What early stopping follows: the mean over the labels of macro-F1, each at its best threshold. Thresholds come out
+/// of calibration later, so that one half means little here.
+pub fn score(report: &DevReport) -> f64 {
+    let of_labels: Vec<f64> = report.values().map(|label| label.all.at_best.macro_f1).collect();
+    of_labels.iter().sum::<f64>() / of_labels.len().max(1) as f64
+}
+
+/// Lines such as `dev:macro_f1=0.8123;`, which metric definitions of a training service find by a pattern.
+pub fn metric_lines(report: &DevReport) -> String {
+    let mut text = format!("dev:macro_f1={:.4};\n", score(report));
+    for (label, of_label) in report {
+        text += &format!("dev:{label}:macro_f1={:.4};", of_label.all.at_best.macro_f1);
+        text += &of_label.all.auroc.map_or(String::new(), |auroc| format!(" dev:{label}:auroc={auroc:.4};"));
+        text.push('\n');
+    }
+    text
 }
 
 /// One line a label and source, for people.

@@ -1,6 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use modloop_bundle::BundleError;
 use tch::TchError;
 
 /// Why training cannot start or go on. Every case names the file, tensor or option that is wrong.
@@ -59,17 +60,55 @@ pub enum TrainError {
     Mix(String),
     /// Training diverged. The last checkpoint is left as it was.
     #[error(
-        "the loss became {loss} at step {step}: lower --learning-rate or --clip; the last checkpoint is kept"
+        "the {what} became {value} at step {step}: lower --learning-rate or --clip; the last checkpoint is kept"
     )]
-    NonFiniteLoss {
+    NonFinite {
+        /// `loss` or `gradient`.
+        what: &'static str,
         /// Optimiser step, counted from 1.
         step: usize,
         /// NaN or infinite.
-        loss: f64,
+        value: f64,
     },
+    /// A checkpoint to go on from was made by a run with other settings or data.
+    #[error(
+        "{} belongs to a run that differs in {}: repeat it as it was, or start over with --fresh, or choose another --out",
+        dir.display(), differences.join(", ")
+    )]
+    AnotherRun {
+        /// The checkpoint.
+        dir: PathBuf,
+        /// Names of what differs.
+        differences: Vec<String>,
+    },
+    /// A batch does not fit into memory.
+    #[error(
+        "out of memory: lower --batch-size or --max-tokens, or train on a larger machine (libtorch says: {0})"
+    )]
+    OutOfMemory(String),
     /// libtorch refused an operation.
-    #[error("libtorch refused")]
-    Torch(#[from] TchError),
+    #[error("libtorch refused: {0}")]
+    Torch(String),
+    /// The bundle that training starts from.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+/// What libtorch says when memory runs out, on a processor and on CUDA.
+const OUT_OF_MEMORY: [&str; 4] =
+    ["out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc"];
+
+impl From<TchError> for TrainError {
+    fn from(error: TchError) -> Self {
+        let text = error.to_string();
+        // What follows the first line is a backtrace through libtorch.
+        let said = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing").trim().to_owned();
+        let lower = text.to_lowercase();
+        match OUT_OF_MEMORY.iter().any(|words| lower.contains(words)) {
+            true => Self::OutOfMemory(said),
+            false => Self::Torch(said),
+        }
+    }
 }
 
 impl TrainError {
@@ -83,5 +122,40 @@ impl TrainError {
     pub fn base<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |problem| Self::BaseModel { path, problem: problem.to_string() }
+    }
+
+    /// For `map_err` on tensors that are written: a full disk should be called that.
+    pub fn write(path: &Path) -> impl FnOnce(TchError) -> Self {
+        let path = path.to_owned();
+        move |error| match error {
+            TchError::SafeTensorError { err, .. } => {
+                Self::Io { action: "write", path, source: io::Error::other(err.to_string()) }
+            }
+            other => other.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn memory_that_runs_out_is_called_that_with_what_to_lower() {
+        // More than any address space holds.
+        let error = Tensor::f_empty([1i64 << 52], (Kind::Float, Device::Cpu)).expect_err("cannot fit");
+        let error = TrainError::from(error).to_string();
+        assert!(error.starts_with("out of memory: lower --batch-size"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+        let cuda =
+            TchError::Torch("CUDA out of memory. Tried to allocate 20.00 MiB.\nException raised".to_owned());
+        assert!(matches!(TrainError::from(cuda), TrainError::OutOfMemory(said) if said.ends_with("MiB.")));
+        let other = TchError::Torch("shapes differ\nframe #0".to_owned());
+        assert_eq!(
+            TrainError::from(other).to_string(),
+            "libtorch refused: Internal torch error: shapes differ"
+        );
     }
 }

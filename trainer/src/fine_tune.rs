@@ -1,115 +1,111 @@
 //! `modloop-train train`: from options to a finished run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tch::Device;
 
 use modloop_trainer::bert::Classifier;
 use modloop_trainer::checkpoint::CheckpointDir;
 use modloop_trainer::config::BertConfig;
-use modloop_trainer::record::{BaseModel, DataSource, Hyperparameters, Steps, TrainingRecord};
-use modloop_trainer::tokens::{Encoded, Symbols, TextTokenizer};
+use modloop_trainer::record::{Hyperparameters, Steps, TrainingRecord};
+use modloop_trainer::resume::ResumeDir;
+use modloop_trainer::start::Start;
+use modloop_trainer::tokens::{Symbols, TextTokenizer};
 use modloop_trainer::train::{Outcome, Run};
-use modloop_trainer::weights::{self, Head};
-use modloop_trainer::{TrainError, augment, data, mix, record, templates};
+use modloop_trainer::{TrainError, device, weights};
 
+use crate::lines::Lines;
 use crate::options::TrainOptions;
 
+/// Trains, and forgets what a cut-off run would go on from.
 pub(crate) fn run(options: &TrainOptions) -> Result<()> {
+    let out = options.out.display();
+    match train(options)? {
+        Outcome::Finished => eprintln!("finished; the model is in {out}"),
+        Outcome::OutOfPatience => eprintln!("dev got no better; the best model is in {out}"),
+        Outcome::Stopped => {
+            eprintln!("stopped; the model so far is in {out}, and the same command goes on from here");
+            return Ok(());
+        }
+    }
+    Ok(ResumeDir::beside(&options.out).clear()?)
+}
+
+/// Trains to the end or until it is asked to stop, going on where an earlier run was cut off.
+pub(crate) fn train(options: &TrainOptions) -> Result<Outcome> {
     let stop = stop_on_signal()?;
+    let device = device::choose();
     if let Some(threads) = options.threads {
         tch::set_num_threads(threads.into());
     }
-    tch::manual_seed(options.seed as i64);
-    let base = Base::load(options)?;
+    let resume = ResumeDir::beside(&options.out);
+    if options.fresh {
+        resume.clear()?;
+    }
+    let start = Start::open(&options.base)?;
+    let base = Base::load(options, &start)?;
     let lines = Lines::load(options, &base.tokenizer)?;
+    tch::manual_seed(options.seed as i64);
+    let kind = options.settings().precision.kind(device);
+    let model = Classifier::new(&base.config, options.labels.len(), device).with_products(kind);
+    weights::load(&model, start.weights(), &start.head(&options.labels))?;
+    eprintln!("training on {device:?}, products in {kind:?}");
     let run = Run {
-        model: &base.model,
-        train: &lines.train,
+        model: &model,
+        epochs: &lines.epochs,
         dev: &lines.dev,
         settings: &options.settings(),
         out: &CheckpointDir::new(&options.out, &base.whole_config, &options.labels, &base.tokenizer),
-        record: new_record(options, &base.config, lines.by_source)?,
+        resume: &resume,
+        record: new_record(options, &start, &base.config, &lines)?,
         stop: &stop,
     };
-    let word = match run.train()? {
-        Outcome::Finished => "finished",
-        Outcome::Stopped => "stopped early",
-    };
-    eprintln!("{word}; the checkpoint is in {}", options.out.display());
-    Ok(())
+    Ok(run.train()?)
 }
 
+/// The shape of the model and how it reads text.
 struct Base {
     config: BertConfig,
     whole_config: Value,
     tokenizer: TextTokenizer,
-    model: Classifier,
 }
 
 impl Base {
-    fn load(options: &TrainOptions) -> Result<Self, TrainError> {
-        let file = |name| options.base.join(name);
-        let (mut config, whole_config) = BertConfig::read(&file("config.json"))?;
+    fn load(options: &TrainOptions, start: &Start) -> Result<Self, TrainError> {
+        let (mut config, whole_config) = BertConfig::read(&start.config())?;
         if let Some(dropout) = options.dropout {
             config = config.with_dropout(dropout);
         }
-        let symbols = if options.symbols_as_words { Symbols::AsWords } else { Symbols::AsTheyAre };
-        let tokenizer = TextTokenizer::read(&file("tokenizer.json"), &config, options.max_tokens, symbols)?;
-        let model = Classifier::new(&config, options.labels.len(), Device::cuda_if_available());
-        weights::load(&model, &file("model.safetensors"), Head::Fresh)?;
-        Ok(Self { config, whole_config, tokenizer, model })
-    }
-}
-
-struct Lines {
-    train: Vec<Encoded>,
-    dev: Vec<Encoded>,
-    by_source: BTreeMap<String, usize>,
-}
-
-impl Lines {
-    fn load(options: &TrainOptions, tokenizer: &TextTokenizer) -> Result<Self, TrainError> {
-        let rules = options.mix();
-        let mut train = data::read(&options.data, &options.labels)?;
-        if options.templates {
-            train.extend(templates::lines(&options.labels, options.seed)?);
-        }
-        let mut train = rules.apply(train, &options.labels, options.seed)?;
-        augment::apply(&mut train, options.augmentation(), options.seed);
-        let dev = rules.answered(data::read(&options.dev, &options.labels)?, &options.labels);
-        let by_source = mix::lines_by_source(&train);
-        eprintln!("train on {} lines {by_source:?}, measure on {} lines", train.len(), dev.len());
-        Ok(Self { train: tokenizer.encode(&train)?, dev: tokenizer.encode(&dev)?, by_source })
+        // A bundle's tokenizer reads symbols as the bundle was taught to.
+        let as_words = options.symbols_as_words && start.manifest().is_none();
+        let symbols = if as_words { Symbols::AsWords } else { Symbols::AsTheyAre };
+        let tokenizer = TextTokenizer::read(&start.tokenizer(), &config, options.max_tokens, symbols)?;
+        Ok(Self { config, whole_config, tokenizer })
     }
 }
 
 fn new_record(
     options: &TrainOptions,
+    start: &Start,
     config: &BertConfig,
-    by_source: BTreeMap<String, usize>,
+    lines: &Lines,
 ) -> Result<TrainingRecord, TrainError> {
-    let source =
-        |(name, lines): (String, usize)| DataSource { licence: options.licence_of(&name), name, lines };
     Ok(TrainingRecord {
         labels: options.labels.clone(),
-        base_model: BaseModel {
-            name: options.base_name.clone(),
-            licence: options.base_licence.clone(),
-            sha256: record::sha256(&options.base.join("model.safetensors"))?,
-        },
-        data_sources: by_source.into_iter().map(source).collect(),
+        base_model: options.base_model(start)?,
+        parent: start.manifest().map(|manifest| manifest.version.clone()),
+        data_sources: lines.sources(options, start.manifest()),
+        data_sha256: lines.epochs.sha256(),
         hyperparameters: Hyperparameters {
             settings: options.settings(),
             dropout: config.hidden_dropout_prob,
             mix: options.mix(),
             templates: options.templates,
             augmentation: options.augmentation(),
+            replay_share: if options.replay.is_some() { options.replay_share } else { 0.0 },
         },
         seed: options.seed,
         steps: Steps { done: 0, planned: 0 },

@@ -43,7 +43,18 @@ impl Mix {
         labels: &[Label],
         seed: u64,
     ) -> Result<Vec<Example>, TrainError> {
-        self.check_names(&examples, labels)?;
+        self.apply_with_replay(examples, Vec::new(), labels, seed).map(|(new, _)| new)
+    }
+
+    /// The lines to train on, and the older ones to replay: no limits hold for these, for each epoch draws from all.
+    pub fn apply_with_replay(
+        &self,
+        examples: Vec<Example>,
+        replay: Vec<Example>,
+        labels: &[Label],
+        seed: u64,
+    ) -> Result<(Vec<Example>, Vec<Example>), TrainError> {
+        self.check_names(examples.iter().chain(&replay), labels)?;
         let mut examples = self.repeated(self.answered(examples, labels));
         examples.shuffle(&mut StdRng::seed_from_u64(seed));
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
@@ -52,8 +63,9 @@ impl Mix {
             *count += 1;
             self.limits.get(&e.source).is_none_or(|&limit| *count <= limit)
         });
-        two_classes(&examples, labels)?;
-        Ok(examples)
+        let replay = self.answered(replay, labels);
+        two_classes(&[&examples, &replay], labels)?;
+        Ok((examples, replay))
     }
 
     /// The lines with the answers that count by this mix, without weights and limits: for the dev set.
@@ -93,8 +105,12 @@ impl Mix {
         examples.into_iter().flat_map(|e| std::iter::repeat_n(e.clone(), times(&e))).collect()
     }
 
-    fn check_names(&self, examples: &[Example], labels: &[Label]) -> Result<(), TrainError> {
-        let sources: BTreeSet<&str> = examples.iter().map(|e| e.source.as_str()).collect();
+    fn check_names<'a>(
+        &self,
+        examples: impl Iterator<Item = &'a Example>,
+        labels: &[Label],
+    ) -> Result<(), TrainError> {
+        let sources: BTreeSet<&str> = examples.map(|e| e.source.as_str()).collect();
         let named = self
             .weights
             .keys()
@@ -114,10 +130,15 @@ impl Mix {
     }
 }
 
-fn two_classes(examples: &[Example], labels: &[Label]) -> Result<(), TrainError> {
+fn two_classes(examples: &[&[Example]], labels: &[Label]) -> Result<(), TrainError> {
     for (at, label) in labels.iter().enumerate() {
+        if !examples.iter().copied().flatten().any(|e| e.answers[at].is_some()) {
+            let problem =
+                format!("no line of the data says anything about {label}; is it spelt as in the data?");
+            return Err(TrainError::Mix(problem));
+        }
         for (class, word) in [(true, "1"), (false, "0")] {
-            if !examples.iter().any(|e| e.answers[at] == Some(class)) {
+            if !examples.iter().copied().flatten().any(|e| e.answers[at] == Some(class)) {
                 let problem = format!("no line of the data has {label} = {word}; both classes are needed");
                 return Err(TrainError::Mix(problem));
             }
@@ -219,7 +240,15 @@ mod tests {
         let error = misspelt.apply(examples(), &labels(), 1).expect_err("unknown source").to_string();
         assert!(error.contains("\"ful\"") && error.contains("\"full\""), "{error}");
         let one_class = vec![example("full", [Some(true), Some(true)])];
-        let error = Mix::default().apply(one_class, &labels(), 1).expect_err("one class").to_string();
+        let error = Mix::default().apply(one_class.clone(), &labels(), 1).expect_err("one class").to_string();
         assert!(error.contains("hate = 0"), "{error}");
+        let silent = vec![example("full", [Some(true), None]), example("full", [Some(false), None])];
+        let error = Mix::default().apply(silent, &labels(), 1).expect_err("a label is missing").to_string();
+        assert!(error.contains("says anything about offensive"), "{error}");
+        let replay = vec![example("old", [Some(false), Some(false)])];
+        let (new, replay) = Mix { limits: [("old".to_owned(), 0)].into(), ..Mix::default() }
+            .apply_with_replay(one_class, replay, &labels(), 1)
+            .expect("the older lines have the other class");
+        assert_eq!((new.len(), replay.len()), (1, 1));
     }
 }

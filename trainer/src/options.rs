@@ -1,38 +1,57 @@
-//! The options of `modloop-train`.
+//! The options of `modloop-train train`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
 
-use modloop_domain::{Label, ModelVersion};
-use modloop_evaluation::{AssembleOptions, CalibrationWeights};
+use modloop_domain::Label;
 use modloop_trainer::augment::Augmentation;
+use modloop_trainer::class_weights::ClassWeights;
+use modloop_trainer::device::Precision;
 use modloop_trainer::mix::Mix;
 use modloop_trainer::optimizer::Rates;
+use modloop_trainer::record::BaseModel;
+use modloop_trainer::start::Start;
 use modloop_trainer::train::Settings;
+use modloop_trainer::{TrainError, record};
 
 /// What to train, on what, and how.
 #[derive(Debug, Args)]
 pub(crate) struct TrainOptions {
-    /// Base model in Hugging Face layout: config.json, model.safetensors, tokenizer.json
+    /// Options in TOML, such as models/champion/recipe.toml; one that is given here replaces the file's
+    // Read before the other options are: see the module `recipe`.
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Base model in Hugging Face layout (config.json, model.safetensors, tokenizer.json), or a bundle to go on from, as
+    /// a folder or .tar.gz
     #[arg(long)]
     pub(crate) base: PathBuf,
-    /// What the base model's publisher calls it, for the record
+    /// What the base model's publisher calls it, for the record; a bundle knows
     #[arg(long)]
-    pub(crate) base_name: String,
-    /// The base model's licence, for the record
+    base_name: Option<String>,
+    /// The base model's licence, for the record; a bundle knows
     #[arg(long)]
-    pub(crate) base_licence: String,
-    /// Training data, JSON lines, plain or .gz
+    base_licence: Option<String>,
+    /// Training data, JSON lines, plain or .gz; or a folder of such files
     #[arg(long)]
     pub(crate) data: PathBuf,
     /// Data to measure on, of the same form
     #[arg(long)]
     pub(crate) dev: PathBuf,
-    /// Directory of the checkpoint; one that is there is replaced
+    /// Older data of the same form, mixed in so that a small new batch does not wash out what was known
+    #[arg(long)]
+    pub(crate) replay: Option<PathBuf>,
+    /// Share of each epoch that is replayed
+    #[arg(long, default_value_t = 0.5, value_parser = share)]
+    pub(crate) replay_share: f64,
+    /// Directory of the trained model; one that is there is replaced. A run that was cut off goes on from OUT.resume
     #[arg(long)]
     pub(crate) out: PathBuf,
+    /// Forget a run that was cut off, and start over
+    #[arg(long)]
+    pub(crate) fresh: bool,
     /// Labels to learn, in the order of the outputs
     #[arg(long, value_delimiter = ',', required = true)]
     pub(crate) labels: Vec<Label>,
@@ -49,6 +68,12 @@ pub(crate) struct TrainOptions {
     /// Licence of a source, for the record: NAME=LICENCE, repeatable
     #[arg(long = "licence", value_name = "NAME=LICENCE", value_parser = pair::<String, String>)]
     licences: Vec<(String, String)>,
+    /// Weight of a label's answers in the loss: LABEL=WEIGHT, repeatable
+    #[arg(long = "label-weight", value_name = "LABEL=WEIGHT", value_parser = weight)]
+    label_weights: Vec<(Label, f32)>,
+    /// Weight of a label's "yes" beside its "no", above 1 where it is rare: LABEL=WEIGHT, repeatable
+    #[arg(long = "positive-weight", value_name = "LABEL=WEIGHT", value_parser = weight)]
+    positive_weights: Vec<(Label, f32)>,
     /// Labels for which lines marked weak count as "no"
     #[arg(long, value_delimiter = ',')]
     weak_negatives: Vec<Label>,
@@ -79,8 +104,8 @@ pub(crate) struct TrainOptions {
     pub(crate) symbols_as_words: bool,
 
     /// Passes over the data
-    #[arg(long, default_value_t = 1)]
-    epochs: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    epochs: u16,
     /// Lines a step
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: u16,
@@ -93,6 +118,9 @@ pub(crate) struct TrainOptions {
     /// Peak learning rate of the head
     #[arg(long, default_value_t = 5e-4)]
     head_learning_rate: f64,
+    /// Each layer learns at this share of the rate of the layer above it
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    layer_decay: f64,
     /// Decoupled weight decay of weights; biases and norms have none
     #[arg(long, default_value_t = 0.01)]
     weight_decay: f64,
@@ -111,6 +139,15 @@ pub(crate) struct TrainOptions {
     /// Steps between checkpoints
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: u32,
+    /// Steps between measures on dev; at the end of each epoch in any case
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    evaluate_every: Option<u32>,
+    /// End after this many measures without a better macro-F1, and keep the best model; without, keep the last
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    patience: Option<u32>,
+    /// How exactly matrix products are computed
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Processor threads; all cores when not given
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) threads: Option<u8>,
@@ -139,65 +176,55 @@ impl TrainOptions {
 
     pub(crate) fn settings(&self) -> Settings {
         Settings {
-            epochs: self.epochs,
+            epochs: self.epochs.into(),
             batch_size: self.batch_size.into(),
             max_tokens: self.max_tokens,
             rates: Rates {
                 learning_rate: self.learning_rate,
                 head_learning_rate: self.head_learning_rate,
+                layer_decay: self.layer_decay,
                 weight_decay: self.weight_decay,
                 warmup: self.warmup,
                 clip: self.clip,
             },
+            class_weights: self.class_weights(),
             checkpoint_every: self.checkpoint_every as usize,
+            evaluate_every: self.evaluate_every.map(|steps| steps as usize),
+            patience: self.patience.map(|measures| measures as usize),
+            precision: self.precision,
         }
     }
 
-    pub(crate) fn licence_of(&self, source: &str) -> String {
+    fn class_weights(&self) -> BTreeMap<Label, ClassWeights> {
+        let mut weights: BTreeMap<Label, ClassWeights> = BTreeMap::new();
+        for (label, weight) in &self.label_weights {
+            weights.entry(label.clone()).or_default().label = *weight;
+        }
+        for (label, weight) in &self.positive_weights {
+            weights.entry(label.clone()).or_default().positive = *weight;
+        }
+        weights
+    }
+
+    /// The base model as options name it, or as the bundle does that training starts from.
+    pub(crate) fn base_model(&self, start: &Start) -> Result<BaseModel, TrainError> {
+        let known = start.manifest().map(|manifest| &manifest.base_model);
+        let missing = |option| TrainError::Mix(format!("{option} is missing; only a bundle can do without"));
+        let name = self.base_name.clone().or(known.map(|base| base.name.clone()));
+        let licence = self.base_licence.clone().or(known.map(|base| base.licence.clone()));
+        Ok(BaseModel {
+            name: name.ok_or_else(|| missing("--base-name"))?,
+            licence: licence.ok_or_else(|| missing("--base-licence"))?,
+            sha256: match known {
+                Some(base) => base.sha256.clone(),
+                None => record::sha256(start.weights())?,
+            },
+        })
+    }
+
+    pub(crate) fn licence_of(&self, source: &str) -> Option<String> {
         let named = self.licences.iter().find(|(name, _)| name == source);
-        named.map_or_else(|| "not stated".to_owned(), |(_, licence)| licence.clone())
-    }
-}
-
-/// Which checkpoint becomes which bundle.
-#[derive(Debug, Args)]
-pub(crate) struct BundleOptions {
-    /// Checkpoint, as `train` writes it
-    #[arg(long)]
-    pub(crate) checkpoint: PathBuf,
-    /// Data to calibrate and measure on, JSON lines, plain or .gz
-    #[arg(long)]
-    pub(crate) dev: PathBuf,
-    /// At most this many of its lines, chosen by their text
-    #[arg(long)]
-    dev_limit: Option<usize>,
-    /// Directory of the bundle; one that is there is replaced
-    #[arg(long)]
-    out: PathBuf,
-    /// Names the model for good, such as 2026-11-22.1
-    #[arg(long)]
-    version: ModelVersion,
-    /// The ONNX Runtime library, libonnxruntime.so
-    #[arg(long, env = "ORT_DYLIB_PATH")]
-    runtime_library: PathBuf,
-    /// Put the weights in the bundle, so that later training can start from it
-    #[arg(long)]
-    include_weights: bool,
-}
-
-impl BundleOptions {
-    pub(crate) fn assemble(self, dev: PathBuf) -> AssembleOptions {
-        AssembleOptions {
-            checkpoint: self.checkpoint,
-            dev,
-            dev_limit: self.dev_limit,
-            out: self.out,
-            version: self.version,
-            runtime_library: self.runtime_library,
-            include_weights: self.include_weights,
-            calibration_weights: CalibrationWeights::default(),
-            calibration_prior: None,
-        }
+        named.map(|(_, licence)| licence.clone())
     }
 }
 
@@ -207,6 +234,20 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
         _ => Err("expected a number from 0 to less than 1".to_owned()),
     }
+}
+
+/// Reads a number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+/// Reads `LABEL=WEIGHT`.
+fn weight(text: &str) -> Result<(Label, f32), String> {
+    let (label, weight) = pair::<Label, String>(text)?;
+    Ok((label, positive(&weight)? as f32))
 }
 
 /// Reads `KEY=VALUE`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use modloop_domain::Label;
+use modloop_domain::{Label, ModelVersion};
 
 use crate::TrainError;
 use crate::augment::Augmentation;
@@ -18,10 +18,16 @@ use crate::train::Settings;
 pub struct TrainingRecord {
     /// In the order of the head's outputs.
     pub labels: Vec<Label>,
-    /// What training started from.
+    /// The model that was pre-trained.
     pub base_model: BaseModel,
-    /// What it learnt from.
+    /// The bundle that training went on from, where it did not start at the base model.
+    #[serde(default)]
+    pub parent: Option<ModelVersion>,
+    /// What it learnt from, the parent's sources included.
     pub data_sources: Vec<DataSource>,
+    /// Of all lines as they were trained on, in hexadecimal.
+    #[serde(default)]
+    pub data_sha256: String,
     /// All settings of the run.
     pub hyperparameters: Hyperparameters,
     /// Decides the draw of lines, their order and the fresh weights.
@@ -58,6 +64,9 @@ pub struct Hyperparameters {
     /// How texts were changed.
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// Share of older lines in each epoch that was asked for.
+    #[serde(default)]
+    pub replay_share: f64,
 }
 
 /// The checkpoint that training started from.

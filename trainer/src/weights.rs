@@ -5,35 +5,63 @@ use std::path::Path;
 
 use tch::Tensor;
 
+use modloop_domain::Label;
+
 use crate::TrainError;
 use crate::bert::Classifier;
 
-/// What to do with the classifier on top of the encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where the rows of the classifier on top of the encoder come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head {
-    /// Keep the random one: the file was made for other labels, or for none.
+    /// Keep the random ones: the file was made for other labels, or for none.
     Fresh,
     /// Take the file's.
     FromFile,
+    /// For each label, in the model's order, the file's row of that label, where it has one.
+    Rows(Vec<Option<i64>>),
+}
+
+impl Head {
+    /// Takes over what a model with the labels `known` has learnt about the labels `wanted`.
+    pub fn for_labels(wanted: &[Label], known: &[Label]) -> Self {
+        let row = |label| known.iter().position(|k| k == label).map(|row| row as i64);
+        Self::Rows(wanted.iter().map(row).collect())
+    }
 }
 
 /// Copies every weight of the model from `path`, whose names may start with `bert.`.
 ///
 /// Tensors that the model has no use for, such as a pooler, are left alone.
-pub fn load(model: &Classifier, path: &Path, head: Head) -> Result<(), TrainError> {
-    let found: HashMap<String, Tensor> = Tensor::read_safetensors(path)?
+pub fn load(model: &Classifier, path: &Path, head: &Head) -> Result<(), TrainError> {
+    let found: HashMap<String, Tensor> = Tensor::read_safetensors(path)
+        .map_err(TrainError::base(path))?
         .into_iter()
         .map(|(name, tensor)| (name.strip_prefix("bert.").unwrap_or(&name).to_owned(), tensor))
         .collect();
-    let wanted = model.store().variables();
-    let wanted = wanted.iter().filter(|(name, _)| head == Head::FromFile || !name.starts_with("classifier."));
-    for (name, weight) in wanted {
+    for (name, weight) in model.store().variables() {
+        let of_head = name.starts_with("classifier.");
+        if of_head && *head == Head::Fresh {
+            continue;
+        }
         let tensor = found
-            .get(name)
+            .get(&name)
             .ok_or_else(|| TrainError::MissingTensor { path: path.to_owned(), name: name.clone() })?;
-        copy(weight, tensor, name, path)?;
+        match head {
+            Head::Rows(rows) if of_head => copy_rows(&weight, tensor, rows)?,
+            _ => copy(&weight, tensor, &name, path)?,
+        }
     }
     Ok(())
+}
+
+fn copy_rows(weight: &Tensor, tensor: &Tensor, rows: &[Option<i64>]) -> Result<(), TrainError> {
+    let pairs = rows.iter().enumerate().filter_map(|(to, from)| Some((to as i64, (*from)?)));
+    tch::no_grad(|| {
+        for (to, from) in pairs {
+            weight.f_narrow(0, to, 1)?.f_copy_(&tensor.f_narrow(0, from, 1)?)?;
+        }
+        Ok(())
+    })
 }
 
 fn copy(weight: &Tensor, tensor: &Tensor, name: &str, path: &Path) -> Result<(), TrainError> {

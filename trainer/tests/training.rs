@@ -2,6 +2,7 @@
 
 mod tiny;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -16,9 +17,12 @@ use modloop_trainer::bert::{Classifier, Mode};
 use modloop_trainer::checkpoint::{self, CheckpointDir};
 use modloop_trainer::config::BertConfig;
 use modloop_trainer::data::Example;
+use modloop_trainer::device::Precision;
+use modloop_trainer::epochs::Epochs;
 use modloop_trainer::mix::Mix;
 use modloop_trainer::optimizer::Rates;
 use modloop_trainer::record::{BaseModel, Hyperparameters, Steps, TrainingRecord};
+use modloop_trainer::resume::ResumeDir;
 use modloop_trainer::tokens::{Encoded, Symbols, TextTokenizer};
 use modloop_trainer::train::{Outcome, Run, Settings, masked_loss};
 use modloop_trainer::weights::{self, Head};
@@ -73,16 +77,27 @@ impl Bench {
         let tokenizer = TextTokenizer::read(&base.join("tokenizer.json"), &config, 12, Symbols::AsTheyAre)
             .expect("a tokenizer");
         let model = Classifier::new(&config, 2, Device::Cpu);
-        weights::load(&model, &base.join("model.safetensors"), Head::Fresh).expect("weights");
+        weights::load(&model, &base.join("model.safetensors"), &Head::Fresh).expect("weights");
         let lines = tokenizer.encode(&examples()).expect("token ids");
         let rates = Rates {
             learning_rate: 3e-3,
             head_learning_rate: 3e-3,
+            layer_decay: 1.0,
             weight_decay: 0.01,
             warmup: 0.1,
             clip: 1.0,
         };
-        let settings = Settings { epochs: 40, batch_size: 8, max_tokens: 12, rates, checkpoint_every: 1000 };
+        let settings = Settings {
+            epochs: 40,
+            batch_size: 8,
+            max_tokens: 12,
+            rates,
+            class_weights: BTreeMap::new(),
+            checkpoint_every: 1000,
+            evaluate_every: None,
+            patience: None,
+            precision: Precision::F32,
+        };
         Self { dir, model, config: whole, tokenizer, lines, settings }
     }
 
@@ -98,13 +113,16 @@ impl Bench {
                 licence: "none".to_owned(),
                 sha256: String::new(),
             },
+            parent: None,
             data_sources: Vec::new(),
+            data_sha256: String::new(),
             hyperparameters: Hyperparameters {
                 settings: self.settings.clone(),
                 dropout: 0.0,
                 mix: Mix { weak_negatives: labels().into_iter().collect(), ..Mix::default() },
                 templates: false,
                 augmentation: Augmentation::default(),
+                replay_share: 0.0,
             },
             seed: 3,
             steps: Steps { done: 0, planned: 0 },
@@ -113,10 +131,11 @@ impl Bench {
         };
         let run = Run {
             model: &self.model,
-            train: &self.lines,
+            epochs: &Epochs::without_replay(self.lines.clone(), record.seed),
             dev: &self.lines,
             settings: &self.settings,
             out: &CheckpointDir::new(&self.out(), &self.config, &labels(), &self.tokenizer),
+            resume: &ResumeDir::beside(&self.out()),
             record,
             stop: &AtomicBool::new(stop),
         };
@@ -126,8 +145,9 @@ impl Bench {
 
 fn logits(model: &Classifier, lines: &[Encoded]) -> Vec<Vec<f32>> {
     let all: Vec<usize> = (0..lines.len()).collect();
-    let batch = Batch::new(lines, &all, Device::Cpu);
-    tch::no_grad(|| model.forward(&batch.input_ids, &batch.mask, Mode::Inference)).try_into().expect("rows")
+    let batch = Batch::new(lines, &all, Device::Cpu).expect("tensors");
+    let logits = tch::no_grad(|| model.forward(&batch.input_ids, &batch.mask, Mode::Inference));
+    logits.expect("logits").try_into().expect("rows")
 }
 
 fn read_json(path: &Path) -> Value {
@@ -167,15 +187,35 @@ fn asked_to_stop_it_saves_and_says_so() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint() {
-    let bench = Bench::new();
-    bench.train(true).expect("a first checkpoint");
-    let before = std::fs::read(bench.out().join("model.safetensors")).expect("weights");
-    let variables = bench.model.store().variables();
-    let _ = tch::no_grad(|| variables["classifier.bias"].shallow_clone().fill_(f64::NAN));
+fn training_that_diverges_stops_and_keeps_the_last_checkpoint() {
+    let mut bench = Bench::new();
+    bench.settings.checkpoint_every = 1;
+    bench.settings.rates = Rates { learning_rate: 1e18, warmup: 0.9, clip: 1e30, ..bench.settings.rates };
     let error = bench.train(false).expect_err("no number").to_string();
-    assert!(error.contains("NaN at step 1") && error.contains("--learning-rate"), "{error}");
-    assert_eq!(std::fs::read(bench.out().join("model.safetensors")).expect("weights"), before);
+    assert!(error.contains("NaN at step") && error.contains("--learning-rate"), "{error}");
+    // What was saved before is whole, and all numbers.
+    let resume = bench.out().with_extension("resume");
+    let names: Vec<_> = std::fs::read_dir(&resume).expect("a listing").flatten().map(|e| e.path()).collect();
+    assert!(!names.is_empty() && names.iter().all(|n| n.extension().is_none()), "{names:?}");
+    for dir in names {
+        let (model, ..) = checkpoint::open(&dir, Device::Cpu).expect("a checkpoint");
+        let finite = model.store().variables().values().all(|w| w.isfinite().all().int64_value(&[]) == 1);
+        assert!(finite, "{}", dir.display());
+    }
+}
+
+#[test]
+fn out_of_patience_it_keeps_the_best_model() {
+    let mut bench = Bench::new();
+    bench.settings.evaluate_every = Some(20);
+    bench.settings.patience = Some(2);
+    assert_eq!(bench.train(false).expect("a run"), Outcome::OutOfPatience);
+    let record = TrainingRecord::read(&bench.out().join("training.json")).expect("a record");
+    assert!(record.steps.done < 160, "it ended early: {:?}", record.steps);
+    assert!(record.dev["hate"]["all"]["at_best"]["macro_f1"].as_f64().expect("a score") > 0.9);
+    // What is kept is older than what was trained last.
+    let (kept, ..) = checkpoint::open(&bench.out(), Device::Cpu).expect("a checkpoint");
+    assert_ne!(logits(&kept, &bench.lines), logits(&bench.model, &bench.lines));
 }
 
 #[test]
@@ -195,9 +235,9 @@ fn labels_that_a_set_does_not_speak_of_give_no_gradient() {
     for line in &mut lines {
         line.answers[1] = None;
     }
-    let batch = Batch::new(&lines, &(0..lines.len()).collect::<Vec<_>>(), Device::Cpu);
-    let logits = bench.model.forward(&batch.input_ids, &batch.mask, Mode::Training);
-    masked_loss(&logits, &batch).backward();
+    let batch = Batch::new(&lines, &(0..lines.len()).collect::<Vec<_>>(), Device::Cpu).expect("tensors");
+    let logits = bench.model.forward(&batch.input_ids, &batch.mask, Mode::Training).expect("logits");
+    masked_loss(&logits, &batch.answers, &batch.weights).expect("a loss").backward();
     let gradient: Tensor = bench.model.store().variables()["classifier.weight"].grad();
     assert!(gradient.get(0).abs().max().double_value(&[]) > 0.0);
     assert_eq!(gradient.get(1).abs().max().double_value(&[]), 0.0);
@@ -210,7 +250,7 @@ fn a_missing_tensor_is_named() {
     tiny::write_base(dir.path(), "", |name| name != gone);
     let (config, _) = BertConfig::read(&dir.path().join("config.json")).expect("a config");
     let model = Classifier::new(&config, 2, Device::Cpu);
-    let error = weights::load(&model, &dir.path().join("model.safetensors"), Head::Fresh);
+    let error = weights::load(&model, &dir.path().join("model.safetensors"), &Head::Fresh);
     let error = error.expect_err("incomplete").to_string();
     assert!(error.contains(gone) && error.contains("model.safetensors"), "{error}");
 }

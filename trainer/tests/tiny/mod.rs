@@ -27,7 +27,7 @@ pub(crate) fn config_json() -> Value {
     json!({
         "_name_or_path": "tiny", "architectures": ["BertModel"], "model_type": "bert",
         "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
-        "vocab_size": WORDS.len() + 4, "max_position_embeddings": 16, "type_vocab_size": 2,
+        "vocab_size": WORDS.len() + 4, "max_position_embeddings": 128, "type_vocab_size": 2,
         "layer_norm_eps": 1e-12, "hidden_act": "gelu",
         "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     })
