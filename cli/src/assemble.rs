@@ -35,6 +35,10 @@ pub struct AssembleArgs {
     /// Put the weights into the bundle, for fine-tuning to start from.
     #[arg(long)]
     include_weights: bool,
+    /// Calibrate with every line weighing the same instead of every source: for a set that is a sample of what
+    /// will be scored.
+    #[arg(long)]
+    count_lines: bool,
     /// ONNX Runtime library; default the one that `cargo xtask` puts under .modloop.
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
     runtime_library: Option<PathBuf>,
@@ -50,7 +54,10 @@ pub fn run(args: AssembleArgs) -> Result<()> {
         version: args.version,
         runtime_library: shipped::runtime_library(args.runtime_library)?,
         include_weights: args.include_weights,
-        calibration_weights: CalibrationWeights::default(),
+        calibration_weights: match args.count_lines {
+            true => CalibrationWeights::Lines,
+            false => CalibrationWeights::Sources,
+        },
         calibration_prior: None,
     };
     println!("{}", modloop_evaluation::assemble(&options)?);

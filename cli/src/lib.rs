@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod drift;
+pub mod evaluate;
 pub mod score;
 mod shipped;
 pub mod status;

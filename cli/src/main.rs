@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use modloop_cli::assemble::{self, AssembleArgs};
 use modloop_cli::drift::{self, DriftArgs};
+use modloop_cli::evaluate::{self, EvaluateArgs};
 use modloop_cli::score::{self, ScoreArgs};
 use modloop_cli::status::{self, StatusArgs};
 
@@ -23,6 +24,7 @@ enum Command {
     Status(StatusArgs),
     Drift(DriftArgs),
     Assemble(AssembleArgs),
+    Evaluate(EvaluateArgs),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Score(args) => score::run(args),
         Command::Drift(args) => drift::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Assemble(args) => assemble::run(args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

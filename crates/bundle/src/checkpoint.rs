@@ -162,17 +162,17 @@ impl Checkpoint {
         }
     }
 
-    fn tensors(&self) -> Result<SafeTensors<'_>, BundleError> {
+    pub(crate) fn tensors(&self) -> Result<SafeTensors<'_>, BundleError> {
         SafeTensors::deserialize(&self.bytes)
             .map_err(|e| self.invalid(format!("is no whole safetensors file: {e}")))
     }
 
-    fn invalid(&self, problem: String) -> BundleError {
+    pub(crate) fn invalid(&self, problem: String) -> BundleError {
         BundleError::invalid(&self.path, problem)
     }
 }
 
-fn to_f32(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
+pub(crate) fn to_f32(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     let halves = || data.as_chunks::<2>().0.iter().copied();
     match dtype {
         Dtype::F32 => Some(data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),

@@ -9,6 +9,7 @@ mod baseline;
 mod bundle;
 mod checkpoint;
 mod error;
+mod half_precision;
 mod manifest;
 mod onnx;
 mod quantise;
@@ -39,6 +40,10 @@ pub mod files {
     pub const TOKENIZER: &str = "tokenizer.json";
     /// The architecture, as Hugging Face writes it.
     pub const CONFIG: &str = "config.json";
-    /// What fine-tuning starts from; a bundle may leave it out.
+    /// What fine-tuning starts from, in fp16; a bundle may leave it out.
     pub const WEIGHTS: &str = "model.safetensors";
+    /// Everything that was measured, for programs; bundles of older releases have none.
+    pub const EVALUATION: &str = "evaluation.json";
+    /// The same as a page of plots.
+    pub const EVALUATION_PAGE: &str = "evaluation.html";
 }

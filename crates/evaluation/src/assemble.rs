@@ -1,25 +1,24 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use modloop_bundle::{
     BaseModel, Calibration, Checkpoint, DataSource, ManifestParts, Precision, Windowing, export, files, write,
 };
-use modloop_classifier::{ClassifierOptions, TextLogits};
+use modloop_classifier::ClassifierOptions;
 use modloop_domain::{Label, ModelVersion, Probability, Thresholds};
 use serde::Deserialize;
 
+use crate::baseline::baseline;
 use crate::calibrate::calibrate;
-use crate::decided::{baseline, decide, measure_labels};
+use crate::measure::Measured;
 use crate::parity::compare;
-use crate::scorer::Scorer;
-use crate::{CalibrationWeights, DevSet, EvaluationError, Metrics, Report};
+use crate::scored::Judge;
+use crate::scorer::{Probes, Scorer};
+use crate::{CalibrationWeights, DevSet, EvaluationError, Report};
 
 /// The file a training program leaves beside its weights.
 const TRAINING: &str = "training.json";
-/// Texts on which the served graph is compared with fp32.
-const PARITY_SAMPLE: usize = 1000;
 
 /// What [`assemble`] works on.
 #[derive(Debug, Clone)]
@@ -36,7 +35,7 @@ pub struct AssembleOptions {
     pub version: ModelVersion,
     /// The ONNX Runtime library.
     pub runtime_library: PathBuf,
-    /// Whether the bundle carries the weights that fine-tuning starts from.
+    /// Whether the bundle carries the weights that fine-tuning starts from, in fp16.
     pub include_weights: bool,
     /// How much each line weighs while labels are calibrated.
     pub calibration_weights: CalibrationWeights,
@@ -60,42 +59,64 @@ pub fn assemble(options: &AssembleOptions) -> Result<Report, EvaluationError> {
     let dev = DevSet::read(&options.dev, &training.labels, options.dev_limit)?;
     let work = tempfile::tempdir().map_err(EvaluationError::io("create", &std::env::temp_dir()))?;
     let graphs = Graphs::export(&options.checkpoint, training.labels.len(), work.path())?;
-    let scorer = Scorer::new(
-        options.checkpoint.join(files::TOKENIZER),
-        ClassifierOptions::on_all_cores(options.runtime_library.clone()),
-    );
-
-    let started = Instant::now();
-    let served = scorer.logits(&graphs.int8, &dev.lines, "scoring the validation set")?;
-    let milliseconds_per_window = scorer.core_milliseconds(started.elapsed()) / count_windows(&served);
-    let (weights, prior) = (options.calibration_weights, options.calibration_prior.as_ref());
-    let calibrations = calibrate(&training.labels, &dev.lines, &served, weights, prior)?;
-    let thresholds = default_thresholds();
-    let decided = decide(&served, &calibrations, thresholds)?;
-
-    let sample = dev.lines.len().min(PARITY_SAMPLE);
-    let exact = scorer.logits(&graphs.fp32, &dev.lines[..sample], "comparing with fp32")?;
-    let exact = decide(&exact, &calibrations, thresholds)?;
-    let metrics = Metrics {
-        dev_lines: dev.lines.len(),
-        threshold: thresholds.review().get(),
-        labels: measure_labels(&training.labels, &dev.lines, &decided, thresholds),
-        parity: compare(&decided[..sample], &exact),
-        milliseconds_per_window,
+    let load = |graph: &Path| {
+        let tokenizer = options.checkpoint.join(files::TOKENIZER);
+        let runtime = ClassifierOptions::on_all_cores(options.runtime_library.clone());
+        Scorer::load(graph, &tokenizer, Windowing::default(), &runtime)
     };
+
+    let probes = Probes::of(&training.labels);
+    let served = load(&graphs.int8)?.everything(&dev, &probes)?;
+    let exact = load(&graphs.fp32)?.lines(&dev.lines, "comparing with fp32")?;
+    let (weights, prior) = (options.calibration_weights, options.calibration_prior.as_ref());
+    let judge = Judge {
+        calibrations: calibrate(&training.labels, &dev.lines, &served.dev, weights, prior)?,
+        labels: training.labels.clone(),
+        thresholds: default_thresholds(),
+    };
+    let (scored, exact) = (judge.scored(&served.dev)?, judge.scored(&exact)?);
+    let measured = Measured { judge: &judge, set: &dev, scored: &scored, logits: &served, probes: &probes };
+    let mut evaluation = measured.evaluation(options.version.clone())?;
+    evaluation.int8 = Some(compare(&judge.labels, &dev.lines, &scored, &exact, judge.thresholds));
+    evaluation.write(work.path())?;
+
     let parts = ManifestParts {
         version: options.version.clone(),
-        calibration: training.labels.iter().cloned().zip(calibrations).collect(),
+        calibration: judge.calibration(),
         windowing: Windowing::default(),
-        thresholds,
-        metrics: serde_json::json!(&metrics),
-        baseline: baseline(&training.labels, &served, &decided),
+        thresholds: judge.thresholds,
+        metrics: serde_json::json!(evaluation.metrics()),
+        baseline: baseline(&judge.labels, &served.dev, &scored),
         labels: training.labels,
         base_model: training.base_model,
         data_sources: training.data_sources,
     };
-    let bundle = write(&options.out, parts, &graphs.sources(options))?;
-    Ok(Report { bundle, metrics })
+    let bundle = write(&options.out, parts, &sources(options, &graphs, work.path())?)?;
+    Ok(Report { bundle, evaluation })
+}
+
+/// The bundle's files; what has to be made of the checkpoint first is made in `work`.
+fn sources(
+    options: &AssembleOptions,
+    graphs: &Graphs,
+    work: &Path,
+) -> Result<Vec<(&'static str, PathBuf)>, EvaluationError> {
+    let kept = |name| (name, options.checkpoint.join(name));
+    let made = |name| (name, work.join(name));
+    let mut sources = vec![
+        (files::MODEL, graphs.int8.clone()),
+        kept(files::TOKENIZER),
+        kept(files::CONFIG),
+        made(files::EVALUATION),
+        made(files::EVALUATION_PAGE),
+    ];
+    if options.include_weights {
+        let halved = made(files::WEIGHTS);
+        let weights = Checkpoint::open(&options.checkpoint)?.in_half_precision()?;
+        fs::write(&halved.1, weights).map_err(EvaluationError::io("write", &halved.1))?;
+        sources.push(halved);
+    }
+    Ok(sources)
 }
 
 fn read_training(path: &Path) -> Result<Training, EvaluationError> {
@@ -110,10 +131,6 @@ fn read_training(path: &Path) -> Result<Training, EvaluationError> {
 fn default_thresholds() -> Thresholds {
     let p = |value| Probability::new(value).expect("the constant is a probability");
     Thresholds::new(p(0.5), p(0.95)).expect("the constants are in order")
-}
-
-fn count_windows(texts: &[TextLogits]) -> f64 {
-    texts.iter().map(|text| f64::from(text.windows)).sum::<f64>().max(1.0)
 }
 
 /// The same model twice.
@@ -136,14 +153,5 @@ impl Graphs {
             Ok::<_, EvaluationError>(path)
         };
         Ok(Self { int8: write("int8.onnx", Precision::Int8)?, fp32: write("fp32.onnx", Precision::Fp32)? })
-    }
-
-    /// The bundle's files.
-    fn sources(&self, options: &AssembleOptions) -> Vec<(&'static str, PathBuf)> {
-        let kept = |name| (name, options.checkpoint.join(name));
-        let mut sources =
-            vec![(files::MODEL, self.int8.clone()), kept(files::TOKENIZER), kept(files::CONFIG)];
-        sources.extend(options.include_weights.then(|| kept(files::WEIGHTS)));
-        sources
     }
 }

@@ -42,10 +42,15 @@ pub(crate) fn calibrate(
             (_, _, Some(prior)) => platt::fit_after(prior, &observed),
             (_, _, None) => platt::fit(&observed),
         };
-        Calibration::new(line.0, line.1)
+        Calibration::new(rounded(line.0), rounded(line.1))
             .map_err(|error| EvaluationError::NotLearnt { label: label.clone(), error })
     };
     labels.iter().enumerate().map(fit).collect()
+}
+
+/// To six decimals: these come back from JSON exactly, so that what is served is what was measured.
+fn rounded(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
 }
 
 /// What the annotated lines say about one label.

@@ -38,7 +38,8 @@ struct RawLine {
 }
 
 impl DevSet {
-    /// Reads JSON lines, plain or gzipped (by the name's ending `.gz`), and keeps at most `limit`.
+    /// Reads JSON lines, plain or gzipped (by the name's ending `.gz`), and keeps at most `limit`. Empty
+    /// lines are skipped.
     pub fn read(path: &Path, labels: &[Label], limit: Option<usize>) -> Result<Self, EvaluationError> {
         let file = File::open(path).map_err(EvaluationError::io("read", path))?;
         let gzipped = path.extension().is_some_and(|extension| extension == "gz");
@@ -48,7 +49,9 @@ impl DevSet {
         for (index, line) in BufReader::new(reader).lines().enumerate() {
             let line = line.map_err(EvaluationError::io("read", path))?;
             let refuse = |problem| EvaluationError::Line { path: path.to_owned(), line: index + 1, problem };
-            lines.push(parse(&line, labels).map_err(refuse)?);
+            if !line.trim().is_empty() {
+                lines.push(parse(&line, labels).map_err(refuse)?);
+            }
         }
         lines.sort_by_cached_key(|line| Sha256::digest(&line.text).to_vec());
         lines.truncate(limit.unwrap_or(usize::MAX));
@@ -58,14 +61,22 @@ impl DevSet {
 
 fn parse(line: &str, labels: &[Label]) -> Result<DevLine, String> {
     let raw: RawLine = serde_json::from_str(&text::mend_surrogates(line)).map_err(|e| e.to_string())?;
-    let truth = |label: &Label| match raw.rest.get(label.as_str()) {
+    let truth = truths(&raw.rest, labels)?;
+    Ok(DevLine { source: raw.source, text: raw.text, truth })
+}
+
+/// Per label 0, 1, or null and absent alike.
+pub(crate) fn truths(
+    fields: &BTreeMap<String, Value>,
+    labels: &[Label],
+) -> Result<Vec<Option<bool>>, String> {
+    let truth = |label: &Label| match fields.get(label.as_str()) {
         None | Some(Value::Null) => Ok(None),
         Some(value) if *value == 0 || *value == false => Ok(Some(false)),
         Some(value) if *value == 1 || *value == true => Ok(Some(true)),
         Some(value) => Err(format!("{label} is {value}")),
     };
-    let truth = labels.iter().map(truth).collect::<Result<_, _>>()?;
-    Ok(DevLine { source: raw.source, text: raw.text, truth })
+    labels.iter().map(truth).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use modloop_bundle::{BundleError, CalibrationError};
 use modloop_classifier::{LoadError, ScoreError};
 use modloop_domain::Label;
 
-/// Why a bundle could not be assembled. Nothing half-made is left behind.
+/// Why a bundle could not be assembled or measured. Nothing half-made is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
     /// The checkpoint or the bundle.
@@ -42,7 +42,13 @@ pub enum EvaluationError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A text of the validation set has no score.
+    /// No label of the model is annotated.
+    #[error("{path} has no line with 0 or 1 for any label of the model; there is nothing to measure")]
+    NothingToMeasure {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A text has no score.
     #[error("a text of source {text_source} cannot be scored: {error}")]
     Score {
         /// Where the text comes from.
@@ -53,6 +59,9 @@ pub enum EvaluationError {
     /// A logit is no number.
     #[error(transparent)]
     Calibration(#[from] ScoreError),
+    /// The page of plots cannot be drawn.
+    #[error("the page of plots cannot be drawn: {0}")]
+    Page(String),
     /// A label cannot be calibrated.
     #[error(
         "label {label} has {positives} positive and {negatives} negative lines in the validation set; \

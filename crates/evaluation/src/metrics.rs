@@ -1,12 +1,14 @@
 //! How good scores are. Pure; the literature's definitions.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::curves::bin_of;
 
 /// A calibrated score and whether the label is truly there.
 pub type Judged = (f32, bool);
 
 /// Measures of one label on one set of texts. Shares without a denominator are null.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// Texts that are annotated for the label.
     pub items: usize,
@@ -18,7 +20,8 @@ pub struct Measures {
     pub recall: Option<f64>,
     /// Harmonic mean of the two.
     pub f1: Option<f64>,
-    /// Mean of the F1 of having the label and of not having it.
+    /// Mean of the F1 of having the label and of not having it; null where all texts are of one class,
+    /// because it would say no more than the other measures do.
     pub macro_f1: Option<f64>,
     /// Chance that a text with the label scores above one without.
     pub auroc: Option<f64>,
@@ -41,7 +44,7 @@ pub fn measure(judged: &[Judged], threshold: f32) -> Measures {
         precision: confusion.precision(),
         recall: confusion.recall(),
         f1: confusion.f1(),
-        macro_f1: confusion.f1().zip(confusion.reversed().f1()).map(|(a, b)| (a + b) / 2.0),
+        macro_f1: confusion.macro_f1(),
         auroc: auroc(judged),
         auprc: average_precision(judged),
         calibration_error: expected_calibration_error(judged),
@@ -49,7 +52,7 @@ pub fn measure(judged: &[Judged], threshold: f32) -> Measures {
 }
 
 /// What became of the texts at one threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// Has the label and was found.
     pub true_positives: usize,
@@ -100,9 +103,23 @@ impl Confusion {
         let errors = self.false_positives + self.false_negatives;
         ratio(2 * self.true_positives, 2 * self.true_positives + errors)
     }
+
+    /// See [`Measures::macro_f1`].
+    pub fn macro_f1(self) -> Option<f64> {
+        let positives = self.true_positives + self.false_negatives;
+        let negatives = self.true_negatives + self.false_positives;
+        let both = positives > 0 && negatives > 0;
+        self.f1().zip(self.reversed().f1()).filter(|_| both).map(|(a, b)| (a + b) / 2.0)
+    }
+
+    /// Share of the texts that were found.
+    pub fn flagged(self) -> Option<f64> {
+        let found = self.true_positives + self.false_positives;
+        ratio(found, found + self.true_negatives + self.false_negatives)
+    }
 }
 
-fn ratio(part: usize, whole: usize) -> Option<f64> {
+pub(crate) fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -151,7 +168,7 @@ fn ascending_ties(judged: &[Judged]) -> Vec<Vec<Judged>> {
 pub fn expected_calibration_error(judged: &[Judged]) -> Option<f64> {
     let mut bins = [(0.0, 0.0); ECE_BINS];
     for (score, truth) in judged {
-        let bin = ((score * ECE_BINS as f32) as usize).min(ECE_BINS - 1);
+        let bin = bin_of(*score);
         bins[bin].0 += f64::from(*score);
         bins[bin].1 += f64::from(u8::from(*truth));
     }
@@ -186,6 +203,15 @@ mod tests {
     }
 
     #[test]
+    fn average_precision_by_hand() {
+        // From the top: yes (1 of 1), no, yes (2 of 3), yes (3 of 4), no.
+        let ranked = [(0.9, true), (0.8, false), (0.7, true), (0.6, true), (0.1, false)];
+        close(average_precision(&ranked), (1.0 + 2.0 / 3.0 + 3.0 / 4.0) / 3.0);
+        // Who ranks at random finds the prevalence.
+        close(average_precision(&[(0.5, true), (0.5, false), (0.5, false), (0.5, false)]), 0.25);
+    }
+
+    #[test]
     fn ties_count_half() {
         close(auroc(&[(0.5, true), (0.5, false)]), 0.5);
         close(average_precision(&[(0.5, true), (0.5, false)]), 0.5);
@@ -199,6 +225,7 @@ mod tests {
             (None, None, None, None)
         );
         assert_eq!(measure(&[(0.2, false)], 0.5).precision, None);
+        assert_eq!(measure(&[(0.2, false), (0.9, false)], 0.5).macro_f1, None);
         assert_eq!(auroc(&[(0.2, true)]), None);
     }
 

@@ -1,40 +1,107 @@
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use modloop_bundle::Windowing;
+use modloop_bundle::{Bundle, Windowing, files};
 use modloop_classifier::{ClassifierOptions, LogitModel, TextLogits};
 
+use crate::dev::DevLine;
 use crate::progress::Progress;
-use crate::{DevLine, EvaluationError};
+use crate::scored::Judge;
+use crate::{DevSet, EvaluationError, Identities, ScoredText, SuiteCase};
 
 /// Texts scored between two steps of the progress bar.
 const BATCH: usize = 128;
+/// Texts of the validation set that are scored a second time, each alone.
+const ALONE: usize = 256;
 
-/// Scores a validation set with one graph after another, everything else being equal.
+/// Scores lines with a bundle exactly as it serves them, in their order.
+pub fn score_lines(
+    bundle: &Bundle,
+    lines: &[DevLine],
+    runtime: &ClassifierOptions,
+) -> Result<Vec<ScoredText>, EvaluationError> {
+    let logits = Scorer::of_bundle(bundle, runtime)?.lines(lines, "scoring")?;
+    Ok(Judge::of_bundle(bundle).scored(&logits)?)
+}
+
+/// Texts to logits, as in service but for the calibration.
 pub(crate) struct Scorer {
-    tokenizer: PathBuf,
-    runtime: ClassifierOptions,
+    model: LogitModel,
+    threads: usize,
+}
+
+/// The logits of everything that a model is measured on.
+pub(crate) struct Logits {
+    pub(crate) dev: Vec<TextLogits>,
+    /// The first of `dev` once more, each scored alone.
+    pub(crate) alone: Vec<TextLogits>,
+    pub(crate) suite: Vec<TextLogits>,
+    pub(crate) identities: Vec<TextLogits>,
+    /// What one core takes.
+    pub(crate) milliseconds_per_window: f64,
+}
+
+/// What is scored beside a validation set.
+pub(crate) struct Probes {
+    pub(crate) suite: Vec<SuiteCase>,
+    pub(crate) identities: Identities,
 }
 
 impl Scorer {
-    pub(crate) fn new(tokenizer: PathBuf, runtime: ClassifierOptions) -> Self {
-        Self { tokenizer, runtime }
+    pub(crate) fn load(
+        graph: &Path,
+        tokenizer: &Path,
+        windowing: Windowing,
+        runtime: &ClassifierOptions,
+    ) -> Result<Self, EvaluationError> {
+        let model = LogitModel::load(graph, tokenizer, windowing, runtime)?;
+        Ok(Self { model, threads: runtime.threads.get() })
     }
 
-    /// The logits of every line, as in service but for the calibration.
-    pub(crate) fn logits(
+    pub(crate) fn of_bundle(bundle: &Bundle, runtime: &ClassifierOptions) -> Result<Self, EvaluationError> {
+        let (graph, tokenizer) = (bundle.path(files::MODEL), bundle.path(files::TOKENIZER));
+        Self::load(&graph, &tokenizer, bundle.manifest().windowing, runtime)
+    }
+
+    /// Scores the set, a part of it again text by text, and the probes.
+    pub(crate) fn everything(&self, dev: &DevSet, probes: &Probes) -> Result<Logits, EvaluationError> {
+        let started = Instant::now();
+        let scored = self.lines(&dev.lines, "scoring the set")?;
+        let milliseconds_per_window = self.core_milliseconds(started.elapsed()) / count_windows(&scored);
+        let mut alone = Vec::new();
+        for line in dev.lines.iter().take(ALONE) {
+            alone.extend(self.texts(&[(&line.source, &line.text)], "")?);
+        }
+        let cases: Vec<_> =
+            probes.suite.iter().map(|case| ("functional suite", case.text.as_str())).collect();
+        let sentences = probes.identities.texts();
+        let sentences: Vec<_> = sentences.iter().map(|text| ("identities", text.as_str())).collect();
+        Ok(Logits {
+            dev: scored,
+            alone,
+            suite: self.texts(&cases, "scoring the functional suite")?,
+            identities: self.texts(&sentences, "scoring identities")?,
+            milliseconds_per_window,
+        })
+    }
+
+    pub(crate) fn lines(
         &self,
-        graph: &Path,
         lines: &[DevLine],
         what: &'static str,
     ) -> Result<Vec<TextLogits>, EvaluationError> {
-        let model = LogitModel::load(graph, &self.tokenizer, Windowing::default(), &self.runtime)?;
-        let mut progress = Progress::start(what, lines.len());
-        let mut all = Vec::with_capacity(lines.len());
-        for batch in lines.chunks(BATCH) {
-            let texts: Vec<&str> = batch.iter().map(|line| line.text.as_str()).collect();
-            for (line, logits) in batch.iter().zip(model.logits(&texts)) {
-                let refuse = |error| EvaluationError::Score { text_source: line.source.clone(), error };
+        let texts: Vec<_> = lines.iter().map(|line| (line.source.as_str(), line.text.as_str())).collect();
+        self.texts(&texts, what)
+    }
+
+    /// The logits of texts, each with the source it comes from.
+    fn texts(&self, texts: &[(&str, &str)], what: &'static str) -> Result<Vec<TextLogits>, EvaluationError> {
+        let mut progress = Progress::start(what, texts.len());
+        let mut all = Vec::with_capacity(texts.len());
+        for batch in texts.chunks(BATCH) {
+            let texts: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
+            for ((source, _), logits) in batch.iter().zip(self.model.logits(&texts)) {
+                let refuse = |error| EvaluationError::Score { text_source: (*source).to_owned(), error };
                 all.push(logits.map_err(refuse)?);
             }
             progress.advance(batch.len());
@@ -42,8 +109,11 @@ impl Scorer {
         Ok(all)
     }
 
-    /// What one core would have taken, in milliseconds.
-    pub(crate) fn core_milliseconds(&self, elapsed: Duration) -> f64 {
-        elapsed.as_secs_f64() * 1000.0 * self.runtime.threads.get() as f64
+    fn core_milliseconds(&self, elapsed: Duration) -> f64 {
+        elapsed.as_secs_f64() * 1000.0 * self.threads as f64
     }
+}
+
+fn count_windows(texts: &[TextLogits]) -> f64 {
+    texts.iter().map(|text| f64::from(text.windows)).sum::<f64>().max(1.0)
 }

@@ -1,27 +1,37 @@
-//! From a checkpoint and a validation set to a bundle that is served.
+//! From a checkpoint and a validation set to a bundle that is served, and measured again.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modloop_bundle::testing;
+use modloop_bundle::{Bundle, Calibration, Checkpoint, files, testing};
 use modloop_classifier::{Classifier, ClassifierOptions};
-use modloop_evaluation::{AssembleOptions, CalibrationWeights, EvaluationError, assemble};
+use modloop_evaluation::{
+    AssembleOptions, CalibrationWeights, DevSet, Evaluation, EvaluationError, assemble, evaluate, score_lines,
+};
+
+/// A source as a stranger might name it.
+const HOSTILE: &str = "b<script>&";
 
 fn options(dir: &Path) -> AssembleOptions {
-    let library = std::env::var("ORT_DYLIB_PATH")
-        .expect("ORT_DYLIB_PATH names no ONNX Runtime library: run `cargo xtask test`, which sets it");
     AssembleOptions {
         checkpoint: dir.join("checkpoint"),
         dev: dir.join("dev.jsonl"),
         dev_limit: None,
         out: dir.join("bundle"),
         version: "tiny-1".parse().expect("a version"),
-        runtime_library: PathBuf::from(library),
+        runtime_library: runtime().runtime_library,
         include_weights: false,
         calibration_weights: CalibrationWeights::default(),
         calibration_prior: None,
     }
+}
+
+fn runtime() -> ClassifierOptions {
+    let library = std::env::var("ORT_DYLIB_PATH")
+        .expect("ORT_DYLIB_PATH names no ONNX Runtime library: run `cargo xtask test`, which sets it");
+    ClassifierOptions::on_all_cores(PathBuf::from(library))
 }
 
 /// A random model, and a validation set that agrees with it often enough to be calibrated.
@@ -32,8 +42,7 @@ fn prepare(dir: &Path) {
     fs::write(dir.join("checkpoint/training.json"), training).expect("written");
     // The bundle of the same weights tells which texts the model scores high.
     let tiny = testing::bundle(&dir.join("same-weights"), "tiny-0", 3);
-    let library = options(dir).runtime_library;
-    let model = Classifier::load(tiny.dir(), &ClassifierOptions::on_all_cores(library)).expect("loads");
+    let model = Classifier::load(tiny.dir(), &runtime()).expect("loads");
     let words = ["cat", "dog", "good", "bad", "hello", "you", "hate"];
     let texts: Vec<String> =
         (0..240).map(|i| format!("{} {} {}", words[i % 7], words[i / 7 % 7], i)).collect();
@@ -50,7 +59,7 @@ fn prepare(dir: &Path) {
         let truth = |label: usize| u8::from((scores[label].get() > middles[label]) != (i % 5 == 0));
         let hate = truth(0);
         let offensive = if i % 3 == 0 { "null".to_owned() } else { truth(1).to_string() };
-        let source = if i % 4 == 0 { "b" } else { "a" };
+        let source = if i % 4 == 0 { HOSTILE } else { "a" };
         writeln!(lines, r#"{{"source":"{source}","text":"{text}","hate":{hate},"offensive":{offensive}}}"#)
             .expect("fits");
     }
@@ -61,36 +70,132 @@ fn prepare(dir: &Path) {
 fn a_checkpoint_becomes_a_bundle_that_scores_as_it_was_measured() {
     let dir = tempfile::tempdir().expect("a folder");
     prepare(dir.path());
-    let options = options(dir.path());
+    let options = AssembleOptions { include_weights: true, ..options(dir.path()) };
     let report = assemble(&options).expect("assembles");
-    let manifest = report.bundle.manifest();
+    let (manifest, evaluation) = (report.bundle.manifest(), &report.evaluation);
 
     assert_eq!(manifest.data_sources[0].name, "made up");
     assert_eq!(manifest.baseline.chunks.iter().map(|c| c.items).sum::<u64>(), 240);
-    let hate = &report.metrics.labels[&manifest.labels[0]];
-    assert_eq!((hate.overall.items, hate.by_source.len()), (240, 2));
-    assert!(hate.overall.auroc > Some(0.7), "{:?}", hate.overall);
-    assert!(hate.overall.calibration_error < Some(0.15), "{:?}", hate.overall);
-    let parity = &report.metrics.parity;
-    assert!(parity.items == 240 && parity.mean_difference < 0.02, "{parity:?}");
-    assert!(report.to_string().contains("hate, all sources"));
     assert_eq!(manifest.metrics["dev_lines"], 240);
+    let hate = &evaluation.by_label[&manifest.labels[0]];
+    let measures = &hate.overall.measures;
+    assert_eq!((measures.items, hate.by_source.len(), hate.source_mean.sources), (240, 2, 2));
+    assert!(measures.auroc > Some(0.7), "{measures:?}");
+    assert!(measures.calibration_error < Some(0.15), "{measures:?}");
+    let confusion = hate.overall.review.confusion;
+    assert_eq!(confusion.macro_f1(), measures.macro_f1);
+    assert!(report.to_string().contains("int8 against fp32"), "{report}");
+
+    let parity = evaluation.int8.as_ref().expect("compared");
+    assert!(parity.items == 240 && parity.mean_difference < 0.02, "{parity:?}");
+    assert_eq!(parity.labels[&manifest.labels[0]].served_macro_f1, measures.macro_f1);
+    assert!(evaluation.batch_independence.met, "{:?}", evaluation.batch_independence);
+
+    // The weights in the bundle are what fine-tuning can start from.
+    let weights = report.bundle.path(files::WEIGHTS);
+    let exact = options.checkpoint.join(files::WEIGHTS);
+    let [halved, exact] = [&weights, &exact].map(|path| fs::metadata(path).expect("weights").len());
+    assert!(halved * 2 < exact + 16 * 1024, "{halved} of {exact} bytes");
+    assert_eq!(Checkpoint::open(&options.out).expect("opens").classes().expect("a head"), 2);
 
     // What the baseline counted is what the classifier gives.
-    let classifier =
-        Classifier::load(&options.out, &ClassifierOptions::on_all_cores(options.runtime_library.clone()))
-            .expect("loads");
-    let dev = fs::read_to_string(&options.dev).expect("lines");
+    let classifier = Classifier::load(&options.out, &runtime()).expect("loads");
+    let set = DevSet::read(&options.dev, &manifest.labels, None).expect("reads");
+    let scored = score_lines(&report.bundle, &set.lines, &runtime()).expect("scores");
     let mut counted = vec![0u64; modloop_bundle::GRID + 1];
-    for line in dev.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        let scored = classifier.score(&[line["text"].as_str().expect("a text")]).remove(0).expect("scored");
-        counted[modloop_bundle::cell(scored.scores[0].get())] += 1;
+    for (line, measured) in set.lines.iter().zip(scored) {
+        let served = classifier.score(&[&line.text]).remove(0).expect("scored");
+        assert_eq!(served.scores, measured.scores);
+        assert_eq!(manifest.thresholds.decide(served.top), measured.decision);
+        counted[modloop_bundle::cell(served.scores[0].get())] += 1;
     }
     let baseline = manifest.baseline.chunks.iter().map(|c| &c.scores[&manifest.labels[0]]);
     let measured = baseline
         .fold(vec![0u64; counted.len()], |sum, chunk| sum.iter().zip(chunk).map(|(a, b)| a + b).collect());
     assert_eq!(counted, measured);
+}
+
+#[test]
+fn a_bundle_carries_its_evaluation_and_can_be_measured_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    prepare(dir.path());
+    let options = options(dir.path());
+    let report = assemble(&options).expect("assembles");
+    let bundle = Bundle::open(&options.out).expect("opens");
+
+    // Both files are listed, so a changed one is refused.
+    for name in [files::EVALUATION, files::EVALUATION_PAGE] {
+        assert!(bundle.manifest().files.contains_key(name), "{name} is not listed");
+    }
+    let json = fs::read(bundle.path(files::EVALUATION)).expect("there");
+    let read: Evaluation = serde_json::from_slice(&json).expect("an evaluation");
+    assert_eq!((&read.model, read.lines()), (bundle.version(), 240));
+    assert_eq!(read.suite.cases.len(), report.evaluation.suite.cases.len());
+    assert!(read.suite.cases.iter().zip(&report.evaluation.suite.cases).all(|(a, b)| a == b));
+
+    // Measured again it is the same, but for the clock and fp32.
+    let again = evaluate(&bundle, &options.dev, None, &runtime()).expect("measures");
+    assert_eq!(again.by_label, report.evaluation.by_label);
+    assert_eq!(again.suite, report.evaluation.suite);
+    assert_eq!(again.identities, report.evaluation.identities);
+    assert_eq!(again.calibration, bundle.manifest().calibration);
+    assert_eq!(again.int8, None);
+
+    let unlabelled = dir.path().join("unlabelled.jsonl");
+    fs::write(&unlabelled, "{\"source\":\"a\",\"text\":\"hello\",\"spam\":1}\n").expect("written");
+    let error = evaluate(&bundle, &unlabelled, None, &runtime()).expect_err("nothing to measure");
+    assert!(matches!(error, EvaluationError::NothingToMeasure { .. }) && !error.is_retryable(), "{error}");
+}
+
+#[test]
+fn the_page_shows_every_part_and_needs_nothing_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    prepare(dir.path());
+    let options = options(dir.path());
+    let mut evaluation = assemble(&options).expect("assembles").evaluation;
+    let page = fs::read_to_string(options.out.join(files::EVALUATION_PAGE)).expect("a page");
+
+    for id in ["summary", "label-hate", "label-offensive", "suite", "identities", "serving", "method"] {
+        assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
+        assert_eq!(page.matches(&format!("href=\"#{id}\"")).count().min(1), 1, "nothing leads to {id}");
+    }
+    // Two labels, each overall and for two sources, three plots each.
+    assert_eq!(page.matches("<svg role=\"img\"").count(), 2 * 3 * 3);
+    assert_eq!(page.matches("<svg ").count(), page.matches("</svg>").count());
+    for tag in ["table", "details", "figure", "tr", "td"] {
+        let (opened, closed) =
+            (page.matches(&format!("<{tag}")).count(), page.matches(&format!("</{tag}>")).count());
+        assert!(opened == closed && closed > 0, "<{tag}>: {opened} opened, {closed} closed");
+    }
+    // Nothing is fetched, and nothing a stranger wrote is markup.
+    let elsewhere = page.replace("http://www.w3.org/2000/svg", "");
+    for bad in ["http:", "https:", "//cdn", "<script", "<link", "url("] {
+        assert!(!elsewhere.contains(bad), "the page holds {bad}");
+    }
+    assert!(page.contains("b&#60;script&#62;&#38;"), "the hostile source is not shown escaped");
+    assert!(page.contains("target met") || page.contains("target missed"));
+
+    evaluation.suite.cases[0].text = "<img src=x onerror=alert(1)>".into();
+    evaluation.suite.cases[0].failed = evaluation.labels.clone();
+    evaluation.int8 = None;
+    let page = evaluation.page().expect("draws");
+    assert!(!page.contains("<img") && page.contains("&#60;img src=x onerror=alert(1)&#62;"));
+    assert!(page.contains("int8 was not compared with fp32 here"));
+}
+
+#[test]
+fn a_small_set_of_one_class_keeps_the_prior() {
+    let dir = tempfile::tempdir().expect("a folder");
+    prepare(dir.path());
+    let mut options = options(dir.path());
+    let dev = fs::read_to_string(&options.dev).expect("lines");
+    fs::write(&options.dev, dev.replace("\"offensive\":1", "\"offensive\":0")).expect("written");
+    let prior = Calibration::new(1.25, -0.5).expect("a rising line");
+    let labels = testing::labels();
+    options.calibration_prior = Some(BTreeMap::from([(labels[1].clone(), prior)]));
+    let report = assemble(&options).expect("assembles");
+    assert_eq!(report.bundle.manifest().calibration[&labels[1]], prior);
+    assert_ne!(report.bundle.manifest().calibration[&labels[0]], prior);
 }
 
 #[test]
