@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use modloop_trainer::bert::Classifier;
 use modloop_trainer::checkpoint::CheckpointDir;
 use modloop_trainer::config::BertConfig;
-use modloop_trainer::record::{Hyperparameters, Steps, TrainingRecord};
+use modloop_trainer::record::{BaseModel, Hyperparameters, Steps, TrainingRecord};
 use modloop_trainer::resume::ResumeDir;
 use modloop_trainer::start::Start;
 use modloop_trainer::tokens::{Symbols, TextTokenizer};
@@ -47,6 +47,7 @@ pub(crate) fn train(options: &TrainOptions) -> Result<Outcome> {
     }
     let start = Start::open(&options.base)?;
     let base = Base::load(options, &start)?;
+    let base_model = options.base_model(&start)?;
     let lines = Lines::load(options, &base.tokenizer)?;
     tch::manual_seed(options.seed as i64);
     let kind = options.settings().precision.kind(device);
@@ -60,7 +61,7 @@ pub(crate) fn train(options: &TrainOptions) -> Result<Outcome> {
         settings: &options.settings(),
         out: &CheckpointDir::new(&options.out, &base.whole_config, &options.labels, &base.tokenizer),
         resume: &resume,
-        record: new_record(options, &start, &base.config, &lines)?,
+        record: new_record(options, &start, base_model, base.config.hidden_dropout_prob, &lines),
         stop: &stop,
     };
     Ok(run.train()?)
@@ -90,18 +91,19 @@ impl Base {
 fn new_record(
     options: &TrainOptions,
     start: &Start,
-    config: &BertConfig,
+    base_model: BaseModel,
+    dropout: f64,
     lines: &Lines,
-) -> Result<TrainingRecord, TrainError> {
-    Ok(TrainingRecord {
+) -> TrainingRecord {
+    TrainingRecord {
         labels: options.labels.clone(),
-        base_model: options.base_model(start)?,
+        base_model,
         parent: start.manifest().map(|manifest| manifest.version.clone()),
         data_sources: lines.sources(options, start.manifest()),
         data_sha256: lines.epochs.sha256(),
         hyperparameters: Hyperparameters {
             settings: options.settings(),
-            dropout: config.hidden_dropout_prob,
+            dropout,
             mix: options.mix(),
             templates: options.templates,
             augmentation: options.augmentation(),
@@ -111,7 +113,7 @@ fn new_record(
         steps: Steps { done: 0, planned: 0 },
         loss: 0.0,
         dev: Value::Null,
-    })
+    }
 }
 
 /// A flag that SIGTERM (a spot instance is taken away) and Ctrl-C set; a second signal ends at once.

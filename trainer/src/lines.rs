@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use modloop_bundle::Manifest;
+use modloop_domain::Label;
 use modloop_trainer::epochs::Epochs;
 use modloop_trainer::record::DataSource;
 use modloop_trainer::tokens::{Encoded, TextTokenizer};
@@ -22,6 +23,7 @@ impl Lines {
     /// Reads everything before anything is trained, so that a mistake shows at once.
     pub(crate) fn load(options: &TrainOptions, tokenizer: &TextTokenizer) -> Result<Self, TrainError> {
         let (labels, seed, rules) = (&options.labels, options.seed, options.mix());
+        check_distinct(labels)?;
         let mut new = data::read(&options.data, labels)?;
         if options.templates {
             new.extend(templates::lines(labels, seed)?);
@@ -82,5 +84,13 @@ impl Lines {
             lines,
         };
         lines.into_iter().map(source).collect()
+    }
+}
+
+fn check_distinct(labels: &[Label]) -> Result<(), TrainError> {
+    let mut numbered = labels.iter().enumerate();
+    match numbered.find(|(at, label)| labels[..*at].contains(label)) {
+        Some((_, twice)) => Err(TrainError::Mix(format!("--labels names {twice} twice"))),
+        None => Ok(()),
     }
 }

@@ -56,3 +56,28 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_champions_recipe_is_understood() {
+        let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/champion/recipe.toml");
+        let arguments = ["modloop-train", "train", "--recipe", recipe];
+        let paths = ["--base", "base", "--data", "train", "--dev", "dev", "--out", "out"];
+        let arguments = [&arguments[..], &paths].concat().into_iter().map(Into::into).collect();
+        let expanded = recipe::expand(arguments).expect("a recipe");
+        let Command::Train(options) = Cli::try_parse_from(expanded).expect("options").command else {
+            panic!("another command");
+        };
+        assert_eq!(options.labels.len(), 2);
+        assert!(options.templates && options.symbols_as_words);
+    }
+
+    #[test]
+    fn the_word_that_sagemaker_adds_is_taken_and_no_other() {
+        let parse = |word: &str| Cli::try_parse_from(["modloop-train", "sagemaker", word]);
+        assert!(parse("train").is_ok() && parse("serve").is_err());
+    }
+}

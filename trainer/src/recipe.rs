@@ -75,11 +75,12 @@ fn plain(name: &str, value: &Value) -> Result<String> {
     }
 }
 
-/// The first line of what is wrong with arguments: without the usage, which nobody asked for.
-pub(crate) fn first_line(error: &clap::Error) -> String {
+/// What is wrong with arguments, without the usage, which nobody asked for.
+pub(crate) fn fault(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let paragraph: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let fault = paragraph.join(" ");
+    fault.strip_prefix("error: ").unwrap_or(&fault).to_owned()
 }
 
 #[cfg(test)]

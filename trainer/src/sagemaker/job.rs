@@ -11,7 +11,7 @@ use modloop_domain::ModelVersion;
 use super::container::Container;
 use crate::bundle::BundleOptions;
 use crate::options::TrainOptions;
-use crate::recipe::{arguments_of, first_line};
+use crate::recipe::{arguments_of, fault};
 
 /// Where the image has ONNX Runtime.
 const RUNTIME_LIBRARY: &str = "/opt/modloop/lib/libonnxruntime.so";
@@ -50,7 +50,7 @@ impl Job {
             arguments.extend(of_hyperparameter(name, value)?);
         }
         let parsed = Arguments::try_parse_from(arguments);
-        let train = parsed.map_err(|e| anyhow::anyhow!("hyperparameters: {}", first_line(&e)))?.train;
+        let train = parsed.map_err(|e| anyhow::anyhow!("hyperparameters: {}", fault(&e)))?.train;
         Ok(Self { train, version, runtime_library: runtime_library()? })
     }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod resuming;
 mod sagemaker;
+mod starting;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 mod workbench;

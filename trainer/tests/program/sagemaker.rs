@@ -51,6 +51,8 @@ impl Container {
         for (name, value) in more.as_object().expect("a table") {
             all[name] = value.clone();
         }
+        // A test leaves one out by null; SageMaker has no such value.
+        all.as_object_mut().expect("a table").retain(|_, value| !value.is_null());
         self.write("input/config/hyperparameters.json", &all.to_string());
     }
 
@@ -117,6 +119,8 @@ fn a_failed_job_leaves_its_reason_and_no_model() {
     container.channel("base", &bench.path("base"));
     for (hyperparameters, expected) in [
         (json!({"epoch": "2"}), "unexpected argument '--epoch'"),
+        (json!({"labels": "hate,hate"}), "--labels names hate twice"),
+        (json!({"labels": null}), "--labels <LABELS>"),
         (json!({"epochs": "many"}), "invalid value 'many' for '--epochs"),
         (json!({"version": "../x"}), "hyperparameter version"),
         (json!({"out": "/elsewhere"}), "hyperparameter out: where things are is said by the channels"),

@@ -31,11 +31,16 @@ impl Workbench {
 
     /// `modloop-train train`, one epoch of a few steps, into the folder `out`.
     pub(crate) fn train(&self, out: &str, more: &[&str]) -> Command {
-        let mut command = program();
-        command.arg("train").arg("--base").arg(self.path("base"));
+        let mut command = self.train_from(&self.path("base").display().to_string(), out, more);
         command.args(["--base-name", "tiny", "--base-licence", "none", "--labels", "hate,offensive"]);
+        command
+    }
+
+    /// The same from another start, without labels.
+    pub(crate) fn train_from(&self, start: &str, out: &str, more: &[&str]) -> Command {
+        let mut command = program();
+        command.args(["train", "--base", start]).arg("--out").arg(self.path(out));
         command.arg("--data").arg(self.path("train.jsonl")).arg("--dev").arg(self.path("dev.jsonl"));
-        command.arg("--out").arg(self.path(out));
         if !more.contains(&"--batch-size") {
             command.args(["--batch-size", "8"]);
         }
