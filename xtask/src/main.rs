@@ -11,6 +11,7 @@ mod settings;
 mod setup;
 mod stack;
 mod test;
+mod train;
 mod up;
 mod watch;
 
@@ -57,6 +58,8 @@ enum Command {
         /// Parts to run; all when none is named.
         parts: Vec<test::Part>,
     },
+    /// Train the champion again, from a folder of labelled data.
+    Train(train::Training),
     /// Compile the functions for AWS and lay out what `sam deploy` uploads.
     Package,
     /// Download and prepare everything that `up` and `test` need, and nothing else.
@@ -81,6 +84,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Up { once: true, faults, report, .. } => once::run(&layout, Once { faults, report }).await,
         Command::Up { watch, .. } => up::run(&layout, watch).await,
         Command::Test { parts } => test::run(&layout, &parts).await,
+        Command::Train(training) => train::run(&layout, training).await,
         Command::Package => package::run(&layout).await,
         Command::Setup => {
             setup::ensure(&layout, Needs { libtorch: true, ..Needs::default() }).await.map(|_ready| ())

@@ -4,6 +4,7 @@
 //! `requirements/`. Each tool is made beside its place and renamed into it, so that a run may be
 //! interrupted at any moment and repeated.
 
+mod base_model;
 mod installation;
 mod libtorch;
 mod lint;
@@ -23,6 +24,8 @@ use crate::layout::Layout;
 pub(crate) struct Needs {
     /// libtorch, for the trainer: half a gigabyte.
     pub libtorch: bool,
+    /// The base model that training starts from: 90 MB.
+    pub base_model: bool,
     /// cargo-lambda and zig, for what is deployed to AWS.
     pub release: bool,
 }
@@ -42,6 +45,8 @@ pub(crate) struct Tools {
     pub onnxruntime: PathBuf,
     /// Folder for `LIBTORCH`, when it was asked for.
     pub libtorch: Option<PathBuf>,
+    /// Folder of the base model, when it was asked for.
+    pub base_model: Option<PathBuf>,
     /// Folder with `cargo-lambda`, when it was asked for.
     pub release: Option<PathBuf>,
 }
@@ -59,6 +64,10 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
         true => Some(libtorch::prepare_libtorch(layout, &any_python).await?),
         false => None,
     };
+    let base_model = match needs.base_model {
+        true => Some(base_model::prepare_base_model(layout, &any_python).await?),
+        false => None,
+    };
     let release = match needs.release {
         true => Some(python.environment(layout, "release", "cargo-lambda and zig").await?),
         false => None,
@@ -70,6 +79,7 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
         postgres,
         onnxruntime,
         libtorch,
+        base_model,
         release,
     })
 }
