@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
@@ -7,6 +7,7 @@ use crate::completion::{Attempt, Charge, Failure, Reply};
 use crate::endpoint::Endpoint;
 use crate::pace::Pause;
 use crate::request::Request;
+use crate::stop::Stop;
 use crate::{
     ApiKey, Budget, LabelerError, LabelerSettings, NoLabel, Outcome, Rubric, Spend, Unlabelled, Verdict,
 };
@@ -29,8 +30,8 @@ impl Labeler {
         Ok(Self { endpoint, settings, rubric, pause: Pause::default() })
     }
 
-    /// One outcome for each text, as they come. What concerns everything (budget, key, credit) ends the calls that
-    /// have not begun: their texts get the same reason.
+    /// One outcome for each text, as they come. What concerns everything (budget, key, credit, an
+    /// endpoint that is down) ends the calls that have not begun: their texts get the same reason.
     ///
     /// A text is taken from `texts` only when there is room for its call, so an iterator that ends early (because
     /// time runs short) ends the work without losing an answer. Dropping the stream instead leaves calls half-way, and
@@ -52,10 +53,8 @@ impl Labeler {
         let result = self.verdict(&item.text, budget, &stop, &mut spent).await;
         if let Err(why) = &result {
             tracing::info!(item = %item.fullname, reason = why.reason(), %why, "no label");
-            if why.concerns_everything() {
-                stop.because(why.clone());
-            }
         }
+        stop.learn(&result);
         Outcome { fullname: item.fullname, spent, result }
     }
 
@@ -79,7 +78,7 @@ impl Labeler {
             if let Some(why) = stop.reason() {
                 return Err(why);
             }
-            let (cost, result) = self.attempt(&request, budget).await?;
+            let (cost, result) = self.attempt(&request, budget, stop).await?;
             *spent += cost;
             let failure = match result {
                 Ok(reply) => return Ok(self.of(reply)),
@@ -94,6 +93,7 @@ impl Labeler {
         &self,
         request: &Request,
         budget: &B,
+        stop: &Stop,
     ) -> Result<(Spend, Result<Reply, Failure>), NoLabel> {
         let prices = self.settings.prices;
         let most = prices.of(request.most_input_tokens(), self.settings.output_tokens.get().into());
@@ -110,6 +110,9 @@ impl Labeler {
         if let Err(error) = budget.settle(reservation, actual).await {
             // The answer is paid for and good; what stays reserved counts as spent.
             tracing::warn!(%error, "a labelling call was not settled");
+        }
+        if actual.tokens() > most.tokens() || actual.cost > most.cost {
+            stop.because(NoLabel::Overbilled);
         }
         Ok((actual, attempt.result))
     }
@@ -147,20 +150,5 @@ impl Labeler {
             model: if reply.model.is_empty() { self.settings.model.clone() } else { reply.model },
             rubric_version: self.rubric.version().to_owned(),
         }
-    }
-}
-
-/// Why no further call is begun.
-#[derive(Default)]
-struct Stop(Mutex<Option<NoLabel>>);
-
-impl Stop {
-    /// The first reason counts.
-    fn because(&self, why: NoLabel) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-    }
-
-    fn reason(&self) -> Option<NoLabel> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -18,6 +18,7 @@ mod pace;
 mod request;
 mod rubric;
 mod settings;
+mod stop;
 
 pub use agreement::{Agreement, agreement};
 pub use budget::{Budget, BudgetError, BudgetLimit};

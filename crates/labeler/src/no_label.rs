@@ -42,6 +42,9 @@ pub enum NoLabel {
         /// The endpoint's own word for it.
         code: String,
     },
+    /// The endpoint billed more for a call than what was reserved as its most: nothing bounds the next one either.
+    #[error("the endpoint bills more tokens than an answer may have; check LABELER_OUTPUT_LIMIT")]
+    Overbilled,
     /// The call could pass a limit of the budget.
     #[error("the labelling budget of {0} is used up")]
     Budget(BudgetLimit),
@@ -64,6 +67,7 @@ impl NoLabel {
             Self::Key => "key",
             Self::Credit => "credit",
             Self::Request { .. } => "request",
+            Self::Overbilled => "overbilled",
             Self::Budget(_) => "budget",
             Self::BudgetUnavailable(_) => "budget_unavailable",
         }
@@ -78,7 +82,9 @@ impl NoLabel {
     /// forbidden may be so for its text alone: a firewall in front of the endpoint reads it too.
     pub fn concerns_everything(&self) -> bool {
         match self {
-            Self::Key | Self::Credit | Self::Budget(_) | Self::BudgetUnavailable(_) => true,
+            Self::Key | Self::Credit | Self::Overbilled | Self::Budget(_) | Self::BudgetUnavailable(_) => {
+                true
+            }
             Self::Request { status, .. } => !matches!(status, 400 | 403 | 413 | 422),
             _ => false,
         }

@@ -37,6 +37,8 @@ pub enum Fault {
     WrongType,
     /// A good answer that does not say what it used.
     NoUsage,
+    /// A good answer that says it used more tokens than it may have.
+    Overbilled,
 }
 
 impl Fault {
@@ -72,6 +74,7 @@ impl Fault {
             Self::LabelMissing => "label missing",
             Self::WrongType => "wrong type",
             Self::NoUsage => "no usage",
+            Self::Overbilled => "overbilled",
         }
     }
 }

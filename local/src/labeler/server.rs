@@ -118,6 +118,10 @@ async fn answer(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
             completion["usage"].take();
             http(StatusCode::OK, completion.to_string())
         }
+        Some(Fault::Overbilled) => {
+            completion["usage"]["completion_tokens"] = 100_000.into();
+            http(StatusCode::OK, completion.to_string())
+        }
         _ => http(StatusCode::OK, completion.to_string()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use modloop_labeler::{NoLabel, Retries, Spend};
 use modloop_local::labeler::{Fault, Faults, Options, StandIn};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LostBeforeSettling};
 use crate::rig::{
     answers, at_once, item, items, judge, label, label_one, labeler, settings, stand_in, why, with_settings,
 };
@@ -75,6 +75,26 @@ async fn without_credit_nobody_else_is_asked() {
     assert_eq!(outcomes.len(), 50);
     assert!(outcomes.iter().all(|outcome| why(outcome) == &NoLabel::Credit && outcome.spent == Spend::NONE));
     assert!(stand_in.stats().requests <= 2, "{:?}", stand_in.stats());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_is_left_alone() {
+    let stand_in = stand_in().await;
+    stand_in.break_next([Fault::Overloaded; 90]);
+    let labeler = with_settings(at_once(settings(&stand_in), 1));
+    let outcomes = label(&labeler, (0..30).map(|n| item(n, "a fine day")).collect(), &Ledger::plenty()).await;
+    assert!(outcomes.iter().all(|outcome| why(outcome).reason() == "unavailable"));
+    assert_eq!(stand_in.stats().requests, 5 * 3, "five texts, three tries each");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_bills_more_than_it_may_is_asked_nothing_more() {
+    let stand_in = stand_in().await;
+    stand_in.break_next([Fault::Overbilled]);
+    let labeler = with_settings(at_once(settings(&stand_in), 1));
+    let outcomes = label(&labeler, items(["all blorks must leave", "a fine day"]), &LostBeforeSettling).await;
+    assert!(outcomes[0].result.is_ok(), "what is paid for is kept");
+    assert_eq!((why(&outcomes[1]), stand_in.stats().requests), (&NoLabel::Overbilled, 1));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use modloop_labeler::{
     ApiKey, Budget, Labeler, LabelerSettings, NoLabel, Outcome, OutputLimit, Prices, Retries, Rubric,
     Unlabelled, Verdict,
@@ -58,7 +59,9 @@ pub(crate) fn items<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Unlabel
 /// All outcomes, in the order of their names.
 pub(crate) async fn label<B: Budget>(labeler: &Labeler, texts: Vec<Unlabelled>, budget: &B) -> Vec<Outcome> {
     let order = texts.iter().map(|text| text.fullname.clone()).collect::<Vec<_>>();
-    let mut outcomes: Vec<_> = labeler.label(texts, budget).collect().await;
+    // Servers want to move such work between threads.
+    let labelling: Pin<Box<dyn Stream<Item = Outcome> + Send + '_>> = Box::pin(labeler.label(texts, budget));
+    let mut outcomes: Vec<_> = labelling.collect().await;
     outcomes.sort_by_key(|outcome| order.iter().position(|name| *name == outcome.fullname));
     outcomes
 }
