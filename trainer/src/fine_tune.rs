@@ -104,7 +104,7 @@ fn new_record(
         hyperparameters: Hyperparameters {
             settings: options.settings(),
             dropout,
-            mix: options.mix(),
+            mix: lines.rules.clone(),
             templates: options.templates,
             augmentation: options.augmentation(),
             replay_share: if options.replay.is_some() { options.replay_share } else { 0.0 },

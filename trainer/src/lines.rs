@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use modloop_bundle::Manifest;
 use modloop_domain::Label;
 use modloop_trainer::epochs::Epochs;
+use modloop_trainer::mix::Mix;
 use modloop_trainer::record::DataSource;
 use modloop_trainer::tokens::{Encoded, TextTokenizer};
 use modloop_trainer::{TrainError, augment, data, mix, templates};
@@ -15,6 +16,8 @@ use crate::options::TrainOptions;
 pub(crate) struct Lines {
     pub(crate) epochs: Epochs,
     pub(crate) dev: Vec<Encoded>,
+    /// By which they were mixed.
+    pub(crate) rules: Mix,
     new_by_source: BTreeMap<String, usize>,
     replay_by_source: BTreeMap<String, usize>,
 }
@@ -22,7 +25,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Reads everything before anything is trained, so that a mistake shows at once.
     pub(crate) fn load(options: &TrainOptions, tokenizer: &TextTokenizer) -> Result<Self, TrainError> {
-        let (labels, seed, rules) = (&options.labels, options.seed, options.mix());
+        let (labels, seed, mut rules) = (&options.labels, options.seed, options.mix());
         check_distinct(labels)?;
         let mut new = data::read(&options.data, labels)?;
         if options.templates {
@@ -32,6 +35,12 @@ impl Lines {
             Some(path) => data::read(path, labels)?,
             None => Vec::new(),
         };
+        if options.skip_absent_sources {
+            let absent = rules.drop_absent_sources(new.iter().chain(&replay));
+            absent
+                .iter()
+                .for_each(|source| eprintln!("the data has no source {source}: its rules are passed over"));
+        }
         let (mut new, mut replay) = rules.apply_with_replay(new, replay, labels, seed)?;
         augment::apply(&mut new, options.augmentation(), seed);
         augment::apply(&mut replay, options.augmentation(), seed.wrapping_add(1));
@@ -46,13 +55,14 @@ impl Lines {
             dev: tokenizer.encode(&dev)?,
             new_by_source: mix::lines_by_source(&new),
             replay_by_source: mix::lines_by_source(&replay),
+            rules,
         };
         lines.announce();
         Ok(lines)
     }
 
     fn announce(&self) {
-        let Self { epochs, dev, new_by_source, replay_by_source } = self;
+        let Self { epochs, dev, new_by_source, replay_by_source, .. } = self;
         let new = epochs.lines_an_epoch() - epochs.replayed();
         eprintln!("train on {new} lines {new_by_source:?}, measure on {} lines", dev.len());
         if epochs.replayed() > 0 {

@@ -68,6 +68,26 @@ impl Mix {
         Ok((examples, replay))
     }
 
+    /// Drops the rules for sources that `examples` lack; gives their names.
+    pub fn drop_absent_sources<'a>(
+        &mut self,
+        examples: impl Iterator<Item = &'a Example>,
+    ) -> BTreeSet<String> {
+        let present: BTreeSet<&str> = examples.map(|e| e.source.as_str()).collect();
+        let mut dropped = BTreeSet::new();
+        let mut keep = |source: &String| {
+            present.contains(source.as_str()) || {
+                dropped.insert(source.clone());
+                false
+            }
+        };
+        self.weights.retain(|source, _| keep(source));
+        self.limits.retain(|source, _| keep(source));
+        self.repeats.retain(|source, _| keep(source));
+        self.only.values_mut().for_each(|sources| sources.retain(&mut keep));
+        dropped
+    }
+
     /// The lines with the answers that count by this mix, without weights and limits: for the dev set.
     pub fn answered(&self, mut examples: Vec<Example>, labels: &[Label]) -> Vec<Example> {
         for example in &mut examples {
@@ -239,6 +259,10 @@ mod tests {
         let misspelt = Mix { limits: [("ful".to_owned(), 1)].into(), ..Mix::default() };
         let error = misspelt.apply(examples(), &labels(), 1).expect_err("unknown source").to_string();
         assert!(error.contains("\"ful\"") && error.contains("\"full\""), "{error}");
+        let mut forgiving =
+            Mix { only: [(labels()[0].clone(), ["ful".to_owned()].into())].into(), ..misspelt };
+        let dropped = forgiving.drop_absent_sources(examples().iter());
+        assert_eq!((dropped, forgiving.limits.len()), (["ful".to_owned()].into(), 0));
         let one_class = vec![example("full", [Some(true), Some(true)])];
         let error = Mix::default().apply(one_class.clone(), &labels(), 1).expect_err("one class").to_string();
         assert!(error.contains("hate = 0"), "{error}");

@@ -62,6 +62,9 @@ pub(crate) struct TrainOptions {
     /// Most lines of a source: NAME=LINES, repeatable
     #[arg(long = "limit", value_name = "NAME=LINES", value_parser = pair::<String, usize>)]
     limits: Vec<(String, usize)>,
+    /// Pass over rules for sources that the data lacks, instead of taking them for misspelt
+    #[arg(long)]
+    pub(crate) skip_absent_sources: bool,
     /// Learn a label from one source alone, or several when repeated: LABEL=SOURCE
     #[arg(long = "only", value_name = "LABEL=SOURCE", value_parser = pair::<Label, String>)]
     only: Vec<(Label, String)>,

@@ -111,9 +111,9 @@ mod tests {
         let options = [
             "--labels=hate,offensive",
             "--learning-rate=0.0001",
-            "--templates",
-            "--only=a=b",
             "--limit=davidson=8000",
+            "--only=a=b",
+            "--templates",
         ];
         assert_eq!(found, [&arguments[..2], &options, &arguments[2..]].concat());
     }

@@ -44,7 +44,8 @@ pub(crate) async fn run(layout: &Layout, training: Training) -> Result<()> {
     command.arg(training.recipe.unwrap_or_else(|| layout.root.join("models/champion/recipe.toml")));
     command.arg("--base").arg(tools.base_model.as_ref().context("the base model was not prepared")?);
     command.arg("--data").arg(train).arg("--dev").arg(&dev).arg("--out").arg(&checkpoint);
-    command.args(training.more);
+    // Not everybody has all the sets that the champion learnt from.
+    command.arg("--skip-absent-sources").args(training.more);
     check(command, "training")?;
     // What a run goes on from is there exactly as long as the run is not done.
     if checkpoint.with_extension("resume").exists() {

@@ -87,6 +87,16 @@ fn a_recipe_says_what_options_say() {
 }
 
 #[test]
+fn rules_for_sources_that_the_data_lacks_are_mistakes_unless_they_may_be() {
+    let bench = Workbench::new();
+    let error = failure(&mut bench.train("out", &["--limit", "tset=30"]));
+    assert!(error.contains("the data has no source \"tset\""), "{error}");
+    let output = success(&mut bench.train("out", &["--limit", "tset=30", "--skip-absent-sources"]));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("the data has no source tset: its rules are passed over"), "{told}");
+}
+
+#[test]
 fn older_lines_are_mixed_in() {
     let bench = Workbench::new();
     bench.write("old.jsonl", &lines(1).replace("\"test\"", "\"old\""));
