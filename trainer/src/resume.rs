@@ -119,9 +119,9 @@ impl ResumeDir {
         write_json(&dir.join(POSITION), position)
     }
 
-    /// Writes a new position into the newest checkpoint, whose weights have not changed since.
-    pub fn note(&self, position: &Position) -> Result<(), TrainError> {
-        let Some((_, dir)) = self.steps()?.pop() else { return Ok(()) };
+    /// Writes a new position into the checkpoint of `step`, whose weights have not changed since.
+    pub fn note(&self, step: usize, position: &Position) -> Result<(), TrainError> {
+        let dir = self.step(step);
         let partial = dir.join("position.partial");
         write_json(&partial, position)?;
         let path = dir.join(POSITION);
@@ -133,7 +133,11 @@ impl ResumeDir {
         for (_, dir) in self.steps()?.into_iter().rev() {
             match Saved::read(&dir) {
                 Ok(saved) => return saved.of_same_run(planned).map(Some),
-                Err(error) => eprintln!("passing over a checkpoint that is not whole: {error}"),
+                Err(error) => {
+                    eprintln!("removing a checkpoint that is not whole: {error}");
+                    // Or it would count as newer than what this run saves next.
+                    remove(&dir)?;
+                }
             }
         }
         Ok(None)

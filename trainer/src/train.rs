@@ -97,7 +97,7 @@ impl Run<'_> {
             if self.is_measure_due() && !position.is_measured() {
                 self.save(&optimizer, &position)?;
                 self.measure(&mut position)?;
-                self.resume.note(&position)?;
+                self.resume.note(self.record.steps.done, &position)?;
             }
             if position.early.gives_up(self.settings.patience) {
                 break Outcome::OutOfPatience;
