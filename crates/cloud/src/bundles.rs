@@ -2,11 +2,13 @@ use std::path::Path;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::primitives::ByteStream;
 use tokio::io::AsyncWriteExt;
 
 use crate::CloudError;
 
-/// Model bundles in S3.
+/// Model bundles and data sets in S3.
 #[derive(Debug, Clone)]
 pub struct BundleStorage {
     client: Client,
@@ -43,6 +45,25 @@ impl BundleStorage {
             file.write_all(&piece).await.map_err(write_error)?;
         }
         file.flush().await.map_err(write_error)
+    }
+
+    /// Stores a file at `s3://bucket/key`, in the place of what is there.
+    pub async fn upload(&self, file: &Path, uri: &str) -> Result<(), CloudError> {
+        let (bucket, key) = split(uri)?;
+        let unreadable = |reason: String| CloudError::Unexpected { what: file.display().to_string(), reason };
+        let body = ByteStream::from_path(file).await.map_err(|e| unreadable(e.to_string()))?;
+        let stored = self.client.put_object().bucket(bucket).key(key).body(body).send().await;
+        stored.map(|_stored| ()).map_err(|e| CloudError::from_sdk(uri.to_owned(), e))
+    }
+
+    /// Whether there is an object at `s3://bucket/key`.
+    pub async fn exists(&self, uri: &str) -> Result<bool, CloudError> {
+        let (bucket, key) = split(uri)?;
+        match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(_found) => Ok(true),
+            Err(error) if matches!(error.code(), Some("NotFound" | "NoSuchKey")) => Ok(false),
+            Err(error) => Err(CloudError::from_sdk(uri.to_owned(), error)),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The AWS calls Modloop makes: queues, bundles in S3, secrets.
+//! The AWS calls Modloop makes: queues, files in S3, secrets, training jobs.
 //!
 //! Every client honours `AWS_ENDPOINT_URL`, so the same code runs against a local cloud.
 
@@ -6,12 +6,14 @@ mod bundles;
 mod error;
 mod queue;
 mod secret;
+mod training;
 
 pub use aws_config::SdkConfig;
 pub use bundles::BundleStorage;
 pub use error::CloudError;
 pub use queue::{RetrainQueue, ScoreQueue, Sent};
 pub use secret::secret;
+pub use training::{JobStatus, Network, Spot, TrainingJob, TrainingJobs};
 
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;

@@ -88,6 +88,16 @@ impl Store {
         Ok(serving)
     }
 
+    /// What a known model scores, in the order of its scores.
+    pub async fn model_labels(&self, model: &ModelVersion) -> Result<Vec<Label>, StoreError> {
+        let error = StoreError::query("reading a model's labels");
+        let row =
+            self.client.query_one("select labels from models where version = $1", &[&model.as_str()]).await;
+        let labels: Vec<String> = row.map_err(&error)?.try_get("labels").map_err(&error)?;
+        let refused = |e| StoreError::corrupt(format!("model {model} with a label that is refused: {e}"));
+        labels.into_iter().map(|label| label.parse().map_err(refused)).collect()
+    }
+
     /// Makes a model known, once: a version that is already there must be the same model.
     pub async fn register_model(&self, model: &NewModel) -> Result<(), StoreError> {
         let error = StoreError::query("registering the model");

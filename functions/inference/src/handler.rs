@@ -1,13 +1,11 @@
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use modloop_classifier::{ScoreError, TextScores};
-use modloop_domain::{Fullname, ModelVersion};
-use modloop_store::{ItemToScore, NewPrediction, StoreError};
-use tokio::task::spawn_blocking;
+use modloop_domain::Fullname;
+use modloop_store::{Challenger, HealthEntry, StoreError};
 
-use crate::{Batch, Context, LoadModel, Report, Scored, Scorer};
+use crate::trial::{Judged, judge};
+use crate::{Batch, Context, LoadModel, OnTrial, Report, Scored};
 
 /// Scores the items that the messages name. Never fails as a whole: what could not be done is in the
 /// response, and only that is delivered again.
@@ -30,10 +28,13 @@ pub async fn handle<L: LoadModel>(context: &Context<L>, event: SqsEvent) -> Repo
 async fn score_items<L: LoadModel>(context: &Context<L>, names: &[Fullname]) -> Result<Scored, StoreError> {
     let serving = context.database.ask(async |store| store.serving().await).await?;
     let model = context.models.champion(serving.champion.as_ref()).await;
+    let trial = context.models.on_trial(serving.challenger.as_ref()).await;
     let items = context.database.ask(async |store| store.items_to_score(names).await).await?;
-    let scores = score_texts(model.scorer.clone(), &items).await;
-    let (predictions, failed) = predictions(&items, scores, model.scorer.version());
+    let Judged { predictions, failed, health } = judge(&model.scorer, trial.as_ref(), &items).await;
     let recorded = context.database.ask(async |store| store.record_predictions(&predictions).await).await?;
+    if let Some(trial) = &trial {
+        record_health(context, trial, &health).await;
+    }
     let oldest_unscored = oldest_unscored(context).await;
     Ok(Scored {
         model: model.scorer.version().clone(),
@@ -45,58 +46,20 @@ async fn score_items<L: LoadModel>(context: &Context<L>, names: &[Fullname]) -> 
     })
 }
 
+/// What the trial is judged by. The scores are written, so a failure here must not bring the messages back.
+async fn record_health<L>(context: &Context<L>, trial: &OnTrial, health: &[HealthEntry]) {
+    let Challenger { model, mode, .. } = &trial.challenger;
+    let recorded =
+        context.database.ask(async |store| store.record_health(&model.version, *mode, health).await).await;
+    if let Err(error) = recorded {
+        tracing::warn!(reason = %error, "how the trial goes was not noted");
+    }
+}
+
 /// Only a metric: the scores are written, so a failure here must not bring the messages back.
 async fn oldest_unscored<L>(context: &Context<L>) -> Option<Duration> {
     let age = context.database.ask(async |store| store.oldest_unscored().await).await;
     age.inspect_err(|error| tracing::warn!(reason = %error, "the age of the oldest unscored item is unknown"))
         .ok()
         .flatten()
-}
-
-async fn score_texts(scorer: Arc<dyn Scorer>, items: &[ItemToScore]) -> Vec<Result<TextScores, ScoreError>> {
-    let texts: Vec<String> = items.iter().map(|item| item.text.scored()).collect();
-    let scoring = spawn_blocking(move || {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        scorer.score(&texts)
-    });
-    match scoring.await {
-        Ok(scores) => scores,
-        Err(_) => vec![Err(ScoreError::Runtime("the scoring thread ended early".to_owned())); items.len()],
-    }
-}
-
-/// Sorts what was scored from what failed.
-fn predictions(
-    items: &[ItemToScore],
-    scores: Vec<Result<TextScores, ScoreError>>,
-    model: &ModelVersion,
-) -> (Vec<NewPrediction>, Vec<Fullname>) {
-    let (mut predictions, mut failed) = (Vec::with_capacity(items.len()), Vec::new());
-    for (item, scores) in items.iter().zip(scores) {
-        match scores {
-            Ok(scores) => predictions.push(prediction(item, scores, model)),
-            Err(error) => {
-                tracing::error!(item = %item.fullname, reason = %error, "the item cannot be scored");
-                failed.push(item.fullname.clone());
-            }
-        }
-    }
-    (predictions, failed)
-}
-
-fn prediction(item: &ItemToScore, scores: TextScores, model: &ModelVersion) -> NewPrediction {
-    NewPrediction {
-        fullname: item.fullname.clone(),
-        content_hash: item.content_hash,
-        model_version: model.clone(),
-        scores: scores.scores,
-        top_score: scores.top,
-        entropy: scores.entropy,
-        decision: item.thresholds.decide(scores.top),
-        decides: true,
-        tokens: scores.tokens,
-        unknown_tokens: scores.unknown_tokens,
-        windows: scores.windows,
-        truncated: scores.truncated,
-    }
 }

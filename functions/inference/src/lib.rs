@@ -9,11 +9,12 @@ mod loader;
 mod models;
 mod report;
 mod scorer;
+mod trial;
 
 pub use batch::Batch;
 pub use context::{Context, start};
 pub use handler::handle;
 pub use loader::{BundleLoader, LoadModel, ModelError, Source};
-pub use models::{InService, Models};
+pub use models::{InService, Models, OnTrial};
 pub use report::{Report, Scored};
 pub use scorer::Scorer;

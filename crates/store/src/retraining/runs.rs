@@ -83,7 +83,7 @@ const TROUBLE: &str = "
 
 /// The right to work on runs, held until dropped or until the process dies.
 pub struct RunLock {
-    _connection: tokio_postgres::Client,
+    connection: tokio_postgres::Client,
 }
 
 impl RunLock {
@@ -95,7 +95,18 @@ impl RunLock {
             .query_one_scalar("select pg_try_advisory_lock($1)", &[&LOCK])
             .await
             .map_err(StoreError::query("taking the lock on training runs"))?;
-        Ok(taken.then_some(Self { _connection: connection }))
+        Ok(taken.then_some(Self { connection }))
+    }
+
+    /// Gives it back at once. Dropped instead, it is free as soon as Postgres notices.
+    pub async fn release(self) {
+        let released = self.connection.execute("select pg_advisory_unlock($1)", &[&LOCK]).await;
+        if let Err(error) = released {
+            tracing::warn!(
+                reason = crate::error::reason(&error),
+                "the lock on training runs ends with its connection"
+            );
+        }
     }
 }
 

@@ -6,4 +6,5 @@ mod logs;
 mod scoring;
 mod starting;
 mod switching;
+mod trials;
 mod trouble;

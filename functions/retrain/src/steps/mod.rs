@@ -1,0 +1,117 @@
+//! One step for each state. A step may be cut off anywhere and is then done again: what it makes outside is
+//! named by the run, so that a repeat finds it, and what it reached is written in one statement at its end.
+
+mod begin;
+mod data_set;
+mod evaluating;
+mod labelling;
+mod quality;
+mod sampling;
+mod training;
+mod trial;
+
+use modloop_store::{Change, Progress, Run, RunState};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{Context, Deadline, RetrainError, RunSettings};
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The run is in another state, or further on in the same.
+    Moved(RunState),
+    /// Nothing can be done before something happens.
+    Waits(String),
+}
+
+/// A run and what is needed to move it.
+pub(crate) struct Work<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) run: &'a Run,
+    /// Those that the run started with.
+    pub(crate) settings: RunSettings,
+    pub(crate) deadline: Deadline,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(context: &'a Context, run: &'a Run, deadline: Deadline) -> Result<Self, RetrainError> {
+        let settings = match &run.config {
+            Some(config) => read(run, "config", config)?,
+            None => context.settings.run.clone(),
+        };
+        Ok(Self { context, run, settings, deadline })
+    }
+
+    /// Does what the run's state asks for.
+    pub(crate) async fn step(&self) -> Result<Step, RetrainError> {
+        match self.run.state {
+            RunState::Requested => self.begin().await,
+            RunState::Sampling => self.sample().await,
+            RunState::Labelling => self.label().await,
+            RunState::Training => self.train().await,
+            RunState::Evaluating => self.evaluate().await,
+            RunState::Registered => self.start_shadow().await,
+            RunState::Shadow | RunState::Canary => self.watch_trial().await,
+            RunState::Champion | RunState::Rejected | RunState::RolledBack | RunState::Failed => {
+                Ok(Step::Waits("the run is over".into()))
+            }
+        }
+    }
+
+    /// Moves the run. That it was moved by somebody else meanwhile is as good.
+    async fn move_to(
+        &self,
+        to: RunState,
+        what: &str,
+        progress: &Progress,
+        facts: &Value,
+    ) -> Result<Step, RetrainError> {
+        let (id, from) = (self.run.id, self.run.state);
+        let database = &self.context.database;
+        database.ask(async |store| store.move_run(id, (from, to), progress, what, facts).await).await?;
+        tracing::info!(run = id, from = from.as_str(), to = to.as_str(), what, %facts, "the run moved");
+        Ok(Step::Moved(to))
+    }
+
+    /// Ends the run for a reason.
+    pub(crate) async fn end(
+        &self,
+        state: RunState,
+        reason: &str,
+        progress: Progress,
+    ) -> Result<Step, RetrainError> {
+        let progress = Progress { reason: Some(reason.to_owned()), ..progress };
+        self.move_to(state, reason, &progress, &json!({})).await
+    }
+
+    /// Takes the challenger off its trial, for a reason; the champion was never away.
+    pub(crate) async fn withdraw(
+        &self,
+        reason: &str,
+        progress: &Progress,
+        facts: &Value,
+    ) -> Result<Step, RetrainError> {
+        let progress = Progress { reason: Some(reason.to_owned()), ..progress.clone() };
+        let (id, from) = (self.run.id, self.run.state);
+        let change = Change { progress: &progress, what: reason, facts };
+        self.context.database.ask(async |store| store.withdraw_challenger(id, from, change).await).await?;
+        tracing::warn!(run = id, reason, "the challenger was withdrawn");
+        Ok(Step::Moved(RunState::RolledBack))
+    }
+
+    /// A column that the run's state promises.
+    fn needed<'b, T>(&self, column: &'b Option<T>, name: &str) -> Result<&'b T, RetrainError> {
+        let missing = || RetrainError::Incomplete {
+            run: self.run.id,
+            problem: format!("no {name} in state {}", self.run.state),
+        };
+        column.as_ref().ok_or_else(missing)
+    }
+}
+
+/// A column of JSON as the type that was written there.
+fn read<T: DeserializeOwned>(run: &Run, name: &str, value: &Value) -> Result<T, RetrainError> {
+    serde_json::from_value(value.clone())
+        .map_err(|e| RetrainError::Incomplete { run: run.id, problem: format!("an unusable {name}: {e}") })
+}
