@@ -116,14 +116,14 @@ fn new_record(
     }
 }
 
-/// A flag that SIGTERM (a spot instance is taken away) and Ctrl-C set; a second signal ends at once.
+/// A flag that SIGTERM (a spot instance is taken away) and Ctrl-C set. A second Ctrl-C ends at once; a second SIGTERM
+/// does not, for some supervisors send it to the process and again to its group.
 fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal must find the flag not yet set.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .context("cannot listen for signals")?;
-    }
+    // In this order: the first Ctrl-C must find the flag not yet set.
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&stop))
+        .and_then(|_| signal_hook::flag::register(SIGINT, Arc::clone(&stop)))
+        .and_then(|_| signal_hook::flag::register(SIGTERM, Arc::clone(&stop)))
+        .context("cannot listen for signals")?;
     Ok(stop)
 }
