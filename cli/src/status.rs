@@ -44,7 +44,7 @@ pub async fn run(args: StatusArgs) -> Result<()> {
     Ok(())
 }
 
-fn noted_url() -> Result<String> {
+pub(crate) fn noted_url() -> Result<String> {
     let here = Path::new(DATABASE_NOTE);
     match std::fs::read_to_string(here) {
         Ok(url) => Ok(url.trim().to_owned()),
@@ -151,12 +151,12 @@ fn drift(text: &mut String, verdicts: &[DriftVerdict], now: DateTime<Utc>) {
 }
 
 /// Text that came from elsewhere must not move the cursor or fill the screen.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(160).collect()
 }
 
 /// A moment as people say it.
-fn ago(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
+pub(crate) fn ago(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
     let seconds = (now - then).num_seconds().max(0);
     match seconds {
         0..=1 => "just now".to_owned(),

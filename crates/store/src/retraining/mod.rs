@@ -5,6 +5,7 @@
 //! that two processes, or one that was killed and its successor, move it once.
 
 mod budget;
+mod by_hand;
 mod labelled;
 mod labels;
 mod run;
@@ -15,13 +16,14 @@ mod switching;
 mod trials;
 
 pub use budget::{Limit, Reservation, Spend, Spent};
+pub use by_hand::SwitchError;
 pub use labelled::{Agreed, LabelledItem, TruthSource};
 pub use labels::{HumanLabel, Imported, LlmLabel};
 pub use run::{Progress, RequestedBy, Run, RunRequest, RunState};
 pub use runs::RunLock;
 pub use sampling::{Candidate, SampledItem, UnlabelledItem};
 pub use story::RunEvent;
-pub use switching::{Change, KnownModel, Switch, SwitchError, TrialStart};
+pub use switching::{Change, KnownModel, Switch, TrialStart};
 pub use trials::{Health, HealthEntry, TrialNumbers};
 
 use modloop_domain::ContentHash;

@@ -1,0 +1,45 @@
+//! The database that a command asks, and the form it answers in.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use modloop_store::{DatabaseSettings, Store};
+use serde::Serialize;
+
+use crate::status::noted_url;
+
+/// Options of every command that asks the database.
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// Postgres to ask; default the one of a running `cargo xtask up`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// JSON for programs instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl DatabaseArgs {
+    pub(crate) async fn connect(&self) -> Result<Store> {
+        let url = match &self.database_url {
+            Some(url) => url.clone(),
+            None => noted_url()?,
+        };
+        Ok(Store::connect(&DatabaseSettings::from_url(&url)?).await?)
+    }
+
+    /// The JSON that was asked for, or the text.
+    pub(crate) fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(value).context("cannot write JSON")?);
+        } else {
+            println!("{}", text().trim_end());
+        }
+        Ok(())
+    }
+}
+
+/// Who is asking, for the audit.
+pub(crate) fn operator() -> Result<String> {
+    let user = modloop_environment::optional("USER")?;
+    Ok(user.unwrap_or_else(|| "an operator".to_owned()))
+}

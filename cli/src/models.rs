@@ -1,0 +1,102 @@
+//! `modloop models`: which models there are, and switching them by hand.
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use modloop_domain::ModelVersion;
+use modloop_store::{KnownModel, Switch};
+use serde_json::json;
+
+use crate::database::{DatabaseArgs, operator};
+use crate::status::{ago, one_line};
+use crate::table::table;
+
+/// Models, and switching them by hand.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    what: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// Every model that is known, and the latest switches.
+    List {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Makes a model the champion, within one batch.
+    Promote {
+        /// As `modloop models list` shows it.
+        version: ModelVersion,
+        /// Why, for the audit.
+        #[arg(long, default_value = "by hand")]
+        reason: String,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Withdraws the model on trial; with none on trial goes back to the champion before.
+    Rollback {
+        /// Why, for the audit.
+        #[arg(long, default_value = "by hand")]
+        reason: String,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+}
+
+/// Lists or switches.
+pub async fn run(args: ModelsArgs) -> Result<()> {
+    match args.what {
+        ModelsCommand::List { database } => {
+            let store = database.connect().await?;
+            let (models, switches) = (store.known_models().await?, store.switches(10).await?);
+            database.print(&json!({"models": models, "switches": switches}), || {
+                list(&models, &switches, Utc::now())
+            })
+        }
+        ModelsCommand::Promote { version, reason, database } => {
+            let before = database.connect().await?.promote(&version, &operator()?, &reason).await?;
+            database.print(&json!({"champion": version, "before": before}), || match &before {
+                Some(before) => format!("{version} is the champion now, in the place of {before}"),
+                None => format!("{version} is the champion now"),
+            })
+        }
+        ModelsCommand::Rollback { reason, database } => {
+            let (left, champion) = database.connect().await?.roll_back(&operator()?, &reason).await?;
+            database.print(&json!({"champion": champion, "left": left}), || {
+                format!("{left} is out of service, {champion} is the champion")
+            })
+        }
+    }
+}
+
+/// Models, then switches.
+pub fn list(models: &[KnownModel], switches: &[Switch], now: DateTime<Utc>) -> String {
+    let mut known = table(&["model", "does", "share", "run", "known"]);
+    for model in models {
+        known.add_row([
+            model.version.to_string(),
+            model.role.clone().unwrap_or_default(),
+            model.share.map(|share| format!("{share:.2}")).unwrap_or_default(),
+            model.run_id.map_or_else(|| "ships".to_owned(), |run| run.to_string()),
+            ago(now, model.registered_at),
+        ]);
+    }
+    if switches.is_empty() {
+        return known.to_string();
+    }
+    let mut switched = table(&["switch", "when", "by", "champion", "reason"]);
+    for switch in switches {
+        let champion = switch.to_version.as_ref().map(ToString::to_string).unwrap_or_default();
+        let reason: String = one_line(&switch.reason).chars().take(60).collect();
+        switched.add_row([
+            switch.action.clone(),
+            ago(now, switch.at),
+            switch.actor.clone(),
+            champion,
+            reason,
+        ]);
+    }
+    format!("{known}\n\n{switched}")
+}
