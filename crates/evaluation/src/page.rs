@@ -8,7 +8,7 @@ use modloop_domain::Label;
 
 use crate::curves::OperatingPoint;
 use crate::metrics::Measures;
-use crate::report::met;
+use crate::report::{met, small};
 use crate::{
     CaseResult, Evaluation, EvaluationError, FunctionResult, IdentityRate, LabelEvaluation, LabelMeasures,
     Target, plots,

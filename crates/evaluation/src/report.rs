@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -98,12 +99,8 @@ impl fmt::Display for Evaluation {
             parity_lines(f, parity)?;
         }
         let alone = self.batch_independence;
-        writeln!(
-            f,
-            "a text alone or among others: scores within {:.1e} ({})",
-            alone.measured,
-            met(alone.met)
-        )?;
+        let most = small(alone.measured);
+        writeln!(f, "a text alone or among others: scores differ by {most} at most ({})", met(alone.met))?;
         write!(f, "{:.2} ms a window on one core", self.milliseconds_per_window)
     }
 }
@@ -129,6 +126,12 @@ fn parity_lines(f: &mut fmt::Formatter<'_>, parity: &Parity) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// A number far below one.
+pub(crate) fn small(number: impl Borrow<f64>) -> String {
+    let number = *number.borrow();
+    if number == 0.0 { "0".to_owned() } else { format!("{number:.0e}") }
 }
 
 pub(crate) fn met(met: bool) -> &'static str {
