@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use modloop_environment::optional;
 
 /// The shipped model, below the repository.
 const BUNDLE: &str = "models/champion";
-/// Where `cargo xtask` puts the library, below the repository.
-const RUNTIME_LIBRARY: &str = ".modloop/tools/onnxruntime/libonnxruntime.so";
+/// Where `cargo xtask` puts the library, below its folder.
+const RUNTIME_LIBRARY: &str = "tools/onnxruntime/libonnxruntime.so";
 
 /// The bundle that was named, or the shipped one.
 pub(crate) fn bundle(named: Option<PathBuf>) -> Result<PathBuf> {
@@ -21,13 +22,25 @@ pub(crate) fn bundle(named: Option<PathBuf>) -> Result<PathBuf> {
 
 /// The library that was named, or the one that was prepared.
 pub(crate) fn runtime_library(named: Option<PathBuf>) -> Result<PathBuf> {
-    match named.or_else(|| find(RUNTIME_LIBRARY)) {
+    let file = match named {
+        Some(file) => Some(file),
+        None => prepared(RUNTIME_LIBRARY)?,
+    };
+    match file {
         Some(file) => Ok(file),
         None => bail!(
-            "no ONNX Runtime library at {RUNTIME_LIBRARY}: `cargo xtask setup` puts it there, \
+            "no ONNX Runtime library at .modloop/{RUNTIME_LIBRARY}: `cargo xtask setup` puts it there, \
              or name one with --runtime-library or ORT_DYLIB_PATH"
         ),
     }
+}
+
+/// A file that `cargo xtask` prepared: in the folder of `MODLOOP_HOME`, else in `.modloop` of the repository.
+pub(crate) fn prepared(relative: &str) -> Result<Option<PathBuf>> {
+    Ok(match optional("MODLOOP_HOME")? {
+        Some(home) => Some(Path::new(&home).join(relative)).filter(|path| path.exists()),
+        None => find(&format!(".modloop/{relative}")),
+    })
 }
 
 /// Looks in the current folder, in the program's own, and in every folder above them.

@@ -1,7 +1,6 @@
 //! `modloop status`: the system at one moment, for people or as JSON.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
@@ -12,8 +11,10 @@ use modloop_store::{
     DatabaseSettings, DriftVerdict, ModelInService, ModelMode, Status, Store, SubredditStatus,
 };
 
-/// Where `cargo xtask up` notes the address of its database, below the repository.
-pub const DATABASE_NOTE: &str = ".modloop/runs/up/database-url";
+use crate::shipped;
+
+/// Where `cargo xtask up` notes the address of its database, below its folder.
+pub const DATABASE_NOTE: &str = "runs/up/database-url";
 
 /// Items fetched, waiting, scored and flagged; the model in service; the last drift verdicts.
 #[derive(Debug, Args)]
@@ -45,16 +46,13 @@ pub async fn run(args: StatusArgs) -> Result<()> {
 }
 
 pub(crate) fn noted_url() -> Result<String> {
-    let here = Path::new(DATABASE_NOTE);
-    match std::fs::read_to_string(here) {
-        Ok(url) => Ok(url.trim().to_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!(
-                "no database to ask: start `cargo xtask up` and call this from the repository, or set DATABASE_URL"
-            )
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", here.display())),
-    }
+    let Some(note) = shipped::prepared(DATABASE_NOTE)? else {
+        bail!(
+            "no database to ask: start `cargo xtask up` and call this from the repository, or set DATABASE_URL"
+        )
+    };
+    let url = std::fs::read_to_string(&note).with_context(|| format!("cannot read {}", note.display()))?;
+    Ok(url.trim().to_owned())
 }
 
 /// The status as text, with colours where they help.

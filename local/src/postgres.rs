@@ -42,7 +42,7 @@ pub struct Postgres {
     password: String,
     port: u16,
     process: Process,
-    moved_to: Option<PathBuf>,
+    throw_away: bool,
     _claim: Claim,
 }
 
@@ -50,15 +50,31 @@ impl Postgres {
     /// Starts the server, after creating its data folder on the first start.
     pub async fn start(files: PostgresFiles) -> Result<Self> {
         let account = Account::not_root()?;
-        let wanted = files.folder.clone();
         let files = within_reach(files, account)?;
         let claim = Claim::take(&files.folder)?;
         let password = password(&files.folder.join("password"), account)?;
         create_data(&files, account)?;
         let port = stable_port(&files.folder.join("port"))?;
         let process = launch(&files, account, port).await?;
-        let moved_to = (files.folder != wanted).then(|| files.folder.clone());
-        Ok(Self { files, account, password, port, process, moved_to, _claim: claim })
+        Ok(Self { files, account, password, port, process, throw_away: false, _claim: claim })
+    }
+
+    /// Deletes the data when the server stops, wherever it lies.
+    #[must_use]
+    pub fn throw_away(mut self) -> Self {
+        self.throw_away = true;
+        self
+    }
+
+    /// Deletes what a killed server left outside `folder`, the one it was given. Only while none runs there.
+    pub fn sweep(folder: &Path) -> Result<()> {
+        let place = elsewhere(folder);
+        match fs::metadata(&place) {
+            Ok(found) if found.uid() == Uid::effective().as_raw() => {
+                fs::remove_dir_all(&place).with_context(|| format!("delete {}", place.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Stops the server and starts it again; every connection is cut.
@@ -98,15 +114,27 @@ impl Postgres {
         &self.password
     }
 
-    /// Where the data lies instead of the wanted folder, when the server's account could not reach that.
-    pub fn moved_to(&self) -> Option<&Path> {
-        self.moved_to.as_deref()
-    }
-
     /// How the server ended, or nothing while it runs.
     pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
         self.process.ended()
     }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.throw_away {
+            self.process.stop();
+            if let Err(error) = fs::remove_dir_all(&self.files.folder) {
+                tracing::warn!(%error, folder = %self.files.folder.display(), "data was left behind");
+            }
+        }
+    }
+}
+
+/// Where the data lies when the server's account cannot reach `folder`.
+fn elsewhere(folder: &Path) -> PathBuf {
+    let name = hex::encode(Sha256::digest(folder.as_os_str().as_encoded_bytes()));
+    PathBuf::from(format!("/var/tmp/modloop-{}", &name[..12]))
 }
 
 /// The same files, or their like under /var/tmp when `account` cannot reach them (a checkout under a closed home).
@@ -114,8 +142,7 @@ fn within_reach(files: PostgresFiles, account: Account) -> Result<PostgresFiles>
     if account.can_reach(&files.folder.join("data")) && account.can_reach(&files.installation.join("bin")) {
         return Ok(files);
     }
-    let name = hex::encode(Sha256::digest(files.folder.as_os_str().as_encoded_bytes()));
-    let place = PathBuf::from(format!("/var/tmp/modloop-{}", &name[..12]));
+    let place = elsewhere(&files.folder);
     fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
     // Anybody may create folders there.
     if fs::metadata(&place)?.uid() != Uid::effective().as_raw() {

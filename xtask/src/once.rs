@@ -7,12 +7,14 @@ use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use modloop_local::deploy::Function;
 use modloop_local::reddit::{Faults, Handle, Options};
+use modloop_registry::RegisteredVersion;
 use modloop_store::Totals;
 use serde_json::json;
 
 use crate::faults;
 use crate::layout::Layout;
-use crate::report::{Decisions, Items, Report, Stages};
+use crate::report::{Decisions, Items, Registry, Report, Stages};
+use crate::runs::Scratch;
 use crate::settings::Settings;
 use crate::setup::{self, Needs};
 use crate::stack::{Clock, RedditSource, Stack};
@@ -35,16 +37,16 @@ pub(crate) struct Once {
     pub report: Option<PathBuf>,
 }
 
-/// Runs the pass and judges it. The folder of the run is kept when it failed.
+/// Runs the pass and judges it. Its logs are kept when it failed.
 pub(crate) async fn run(layout: &Layout, once: Once) -> Result<()> {
     let started = Utc::now().format("%Y%m%d-%H%M%S");
-    let folder = layout.run(&format!("once-{started}-{}", std::process::id()));
-    let outcome = pass(layout, &once, &folder).await;
-    match &outcome {
-        Ok(()) => {
-            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {}", folder.display()))?
-        }
-        Err(_) => eprintln!("  logs are kept in {}", folder.join("logs").display()),
+    let scratch = Scratch::create(layout, "once", &format!("{started}-{}", std::process::id()))?;
+    let outcome = pass(layout, &once, scratch.folder()).await;
+    // It may have failed before there were any.
+    if outcome.is_err()
+        && let Ok(logs) = scratch.keep_logs(layout)
+    {
+        eprintln!("  logs are kept in {}", logs.display());
     }
     outcome
 }
@@ -55,7 +57,7 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
     let feed = Options::all_at_once(SEED);
     let feed = if once.faults { feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)) } else { feed };
     // Its own database and the stand-in, whatever the person's settings: a pass must be repeatable.
-    let stack = Stack::start(
+    let mut stack = Stack::start(
         layout,
         &tools,
         Settings::default(),
@@ -76,8 +78,23 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
     if once.faults {
         stages.run("find the poison", faults::poison_is_dead_lettered(&stack)).await?;
     }
-    let report = report(&stack, drift, stages).await?;
+    let registered = stages.run("register the champion", champion(&mut stack)).await?;
+    let report = report(&stack, drift, registered, stages).await?;
     finish(&report, once)
+}
+
+/// What MLflow knows of the champion. The loop does without it.
+async fn champion(stack: &mut Stack) -> Result<Option<Registry>> {
+    let url = stack.registry.url().to_owned();
+    match stack.registry.champion().await {
+        Ok(RegisteredVersion { registry_version, run_id, .. }) => {
+            Ok(Some(Registry { version: registry_version, run: run_id, url }))
+        }
+        Err(error) => {
+            eprintln!("  {error:#}");
+            Ok(None)
+        }
+    }
 }
 
 fn finish(report: &Report, once: &Once) -> Result<()> {
@@ -158,7 +175,12 @@ async fn monitor(stack: &Stack) -> Result<String> {
         .with_context(|| format!("monitor gave no verdict: {answer}"))
 }
 
-async fn report(stack: &Stack, drift: String, stages: Stages) -> Result<Report> {
+async fn report(
+    stack: &Stack,
+    drift: String,
+    registry: Option<Registry>,
+    stages: Stages,
+) -> Result<Report> {
     let totals = totals(stack).await?;
     let model = stack.session().await?.status().await?.model.context("no model has scored anything")?;
     let shown = stand_in(stack)?.expected_items().len() as u64;
@@ -179,6 +201,7 @@ async fn report(stack: &Stack, drift: String, stages: Stages) -> Result<Report> 
             remove: totals.decisions.remove,
         },
         drift,
+        registry,
         stages: stages.into_vec(),
         stand_ins: stack.stand_ins(),
     })

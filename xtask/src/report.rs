@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub decisions: Decisions,
     /// The monitor's worst verdict.
     pub drift: String,
+    /// The champion in MLflow; nothing when MLflow could not be used.
+    pub registry: Option<Registry>,
     /// How long each part took, in order.
     pub stages: Vec<Stage>,
     /// What was not the real thing.
@@ -36,6 +38,16 @@ pub(crate) struct Items {
     pub scored_twice: u64,
     /// Messages in the dead-letter queue of the scoring queue.
     pub dead_lettered: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Registry {
+    /// MLflow's number of the champion.
+    pub version: u32,
+    /// MLflow's id of the run with its metrics and files.
+    pub run: String,
+    /// Where MLflow answered.
+    pub url: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -120,6 +132,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "Model   {}", self.model)?;
         writeln!(f, "Drift   {}", self.drift)?;
+        match &self.registry {
+            Some(registry) => writeln!(f, "MLflow  version {} in run {}", registry.version, registry.run)?,
+            None => writeln!(f, "MLflow  not in use")?,
+        }
         for stand_in in &self.stand_ins {
             writeln!(f, "Not real: {stand_in}")?;
         }
@@ -137,6 +153,7 @@ mod tests {
             model: "1".into(),
             decisions: Decisions::default(),
             drift: "stable".into(),
+            registry: None,
             stages: Vec::new(),
             stand_ins: Vec::new(),
         }

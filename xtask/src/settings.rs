@@ -3,6 +3,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use modloop_domain::SubredditName;
+use modloop_registry::{Login, RegistrySettings, Secret};
+
+use crate::registry::OwnRegistry;
 
 /// What a person may set, in the environment or in `.env`; the environment wins.
 #[derive(Debug, Default)]
@@ -11,6 +14,8 @@ pub(crate) struct Settings {
     pub reddit: Option<RedditApp>,
     /// A Postgres of the person's own.
     pub database_url: Option<String>,
+    /// An MLflow of the person's own.
+    pub registry: Option<OwnRegistry>,
 }
 
 /// An application registered with Reddit.
@@ -49,8 +54,32 @@ impl Settings {
     }
 
     fn from_values(value: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
-        Ok(Self { reddit: RedditApp::from_values(&value)?, database_url: value("DATABASE_URL")? })
+        Ok(Self {
+            reddit: RedditApp::from_values(&value)?,
+            database_url: value("DATABASE_URL")?,
+            registry: own_registry(&value)?,
+        })
     }
+}
+
+/// The names are those that MLflow's own client reads.
+fn own_registry(value: &impl Fn(&str) -> Result<Option<String>>) -> Result<Option<OwnRegistry>> {
+    let Some(tracking_uri) = value("MLFLOW_TRACKING_URI")? else { return Ok(None) };
+    let login = match (
+        value("MLFLOW_TRACKING_TOKEN")?,
+        value("MLFLOW_TRACKING_USERNAME")?,
+        value("MLFLOW_TRACKING_PASSWORD")?,
+    ) {
+        (Some(token), _, _) => Login::Bearer { token: Secret::new(token) },
+        (None, Some(username), Some(password)) => Login::Basic { username, password: Secret::new(password) },
+        (None, None, None) => Login::None,
+        (None, _, _) => {
+            bail!("set both MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or none of them")
+        }
+    };
+    // Checked now, since MLflow is not waited for later.
+    RegistrySettings::new(&tracking_uri, login.clone())?;
+    Ok(Some(OwnRegistry { tracking_uri, login }))
 }
 
 impl RedditApp {
@@ -100,6 +129,17 @@ mod tests {
     fn half_of_the_credentials_is_an_error_that_names_the_other_half() {
         let error = read(&[("REDDIT_CLIENT_ID", "id")]).expect_err("half").to_string();
         assert!(error.contains("REDDIT_CLIENT_SECRET is not"), "{error}");
+    }
+
+    #[test]
+    fn an_mlflow_of_ones_own_is_checked_before_anything_starts() {
+        assert!(read(&[]).expect("fine").registry.is_none());
+        let own =
+            read(&[("MLFLOW_TRACKING_URI", "https://mlflow.example"), ("MLFLOW_TRACKING_TOKEN", "sesame")]);
+        assert!(!format!("{:?}", own.expect("complete").registry).contains("sesame"));
+        let half = [("MLFLOW_TRACKING_URI", "https://mlflow.example"), ("MLFLOW_TRACKING_USERNAME", "me")];
+        assert!(read(&half).expect_err("half").to_string().contains("MLFLOW_TRACKING_PASSWORD"));
+        assert!(read(&[("MLFLOW_TRACKING_URI", "mlruns")]).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The whole system on this machine: Postgres, Reddit or its stand-in, the local cloud, the deployed template.
+//! The whole system on this machine: Postgres, MLflow, Reddit or its stand-in, the local cloud, the deployed template.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::database::DatabaseServer;
 use crate::layout::Layout;
+use crate::registry::RegistryServer;
 use crate::report::Stages;
 use crate::settings::{RedditApp, Settings};
 use crate::setup::Tools;
@@ -38,6 +39,7 @@ pub(crate) enum Clock {
 /// Everything that runs. Dropping it stops all of it, the cloud first, so that no function outlives its database.
 pub(crate) struct Stack {
     pub cloud: Cloud,
+    pub registry: RegistryServer,
     pub database: DatabaseServer,
     pub reddit: RedditSource,
     pub folder: PathBuf,
@@ -58,10 +60,15 @@ impl Stack {
         stages: &mut Stages,
     ) -> Result<Self> {
         let logs = folder.join("logs");
+        let bundle = modloop_environment::optional("MODLOOP_BUNDLE")?.map(PathBuf::from);
+        let shipped = bundle.clone().unwrap_or_else(|| layout.root.join("models/champion"));
+        let registry = RegistryServer::start(tools, &folder, settings.registry, shipped);
         let database = match settings.database_url {
             Some(url) => DatabaseServer::yours(&url)?,
             None => {
-                DatabaseServer::ours(stages.run("start Postgres", start_postgres(tools, &folder)).await?)?
+                let postgres = stages.run("start Postgres", start_postgres(tools, &folder)).await?;
+                // A stack without a clock runs once.
+                DatabaseServer::ours(if clock == Clock::Stopped { postgres.throw_away() } else { postgres })?
             }
         };
         let reddit = match settings.reddit {
@@ -82,11 +89,11 @@ impl Stack {
             repository: layout.root.clone(),
             folder: layout.home.join("sam"),
             onnxruntime: tools.onnxruntime.clone(),
-            bundle: modloop_environment::optional("MODLOOP_BUNDLE")?.map(PathBuf::from),
+            bundle,
             log: logs.join("sam.log"),
         };
         let sessions = Database::new(DatabaseSettings::from_url(database.url())?);
-        let stack = Self { cloud, database, reddit, folder, sessions, sam, parameters };
+        let stack = Self { cloud, registry, database, reddit, folder, sessions, sam, parameters };
         stages.run("build the functions", stack.sam.build()).await?;
         stages.run("deploy the template", stack.deploy()).await?;
         stages.run("migrate the database", stack.migrate()).await?;

@@ -1,21 +1,23 @@
 //! `test`: everything, each part with what it needs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use modloop_local::mlflow::{Mlflow, MlflowFiles};
 use modloop_local::postgres::{Postgres, PostgresFiles};
 use serde_json::Value;
 
 use crate::layout::Layout;
 use crate::once::{self, Once};
 use crate::report::Stages;
+use crate::runs::Scratch;
 use crate::setup::{self, Needs, Tools, lint_templates};
 
 /// Which parts to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
-    /// Tests of every crate, with a real Postgres, ONNX Runtime and the shipped model.
+    /// Tests of every crate, with a real Postgres, MLflow, ONNX Runtime and the shipped model.
     Crates,
     /// The trainer's tests, with libtorch.
     Trainer,
@@ -48,20 +50,30 @@ pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
     Ok(())
 }
 
-/// A Postgres of the tests' own; each test makes itself a database on it.
+/// A Postgres and an MLflow of the tests' own, which start while the tests are compiled.
 async fn test_crates(layout: &Layout, tools: &Tools, stages: &mut Stages) -> Result<()> {
-    let folder = Scratch(layout.run(&format!("test-{}", std::process::id())));
+    let scratch = Scratch::create(layout, "test", &std::process::id().to_string())?;
+    let mut mlflow = Mlflow::launch(&MlflowFiles {
+        program: tools.mlflow.clone(),
+        folder: scratch.folder().join("mlflow"),
+        log: scratch.folder().join("mlflow.log"),
+    })?;
     let files = PostgresFiles {
         installation: tools.postgres.clone(),
-        folder: folder.0.join("postgres"),
-        log: folder.0.join("postgres.log"),
+        folder: scratch.folder().join("postgres"),
+        log: scratch.folder().join("postgres.log"),
     };
-    let postgres = stages.run("start Postgres for the tests", Postgres::start(files)).await?;
-    let mut command = cargo(layout);
+    let postgres = stages.run("start Postgres for the tests", Postgres::start(files)).await?.throw_away();
     // The same set of packages as any other build here, so that libraries are compiled once.
-    command.args(["test", "--locked", "--workspace", "--exclude", "modloop-trainer"]);
-    command.env("DATABASE_URL", postgres.url()).env("ORT_DYLIB_PATH", &tools.onnxruntime);
-    check(command, "cargo test")
+    let test = ["test", "--locked", "--workspace", "--exclude", "modloop-trainer"];
+    let mut compile = cargo(layout);
+    compile.args(test).arg("--no-run");
+    check(compile, "cargo test --no-run")?;
+    stages.run("wait for MLflow", mlflow.ready()).await?;
+    let mut run = cargo(layout);
+    run.args(test).env("ORT_DYLIB_PATH", &tools.onnxruntime);
+    run.env("DATABASE_URL", postgres.url()).env("MLFLOW_TRACKING_URI", mlflow.url());
+    check(run, "cargo test")
 }
 
 fn test_trainer(layout: &Layout, tools: &Tools) -> Result<()> {
@@ -108,6 +120,7 @@ fn judge(report: &Value, faults: bool) -> Result<()> {
         ("only the poison dead-lettered", number("/items/dead_lettered")? == u64::from(faults)),
         ("most items are allowed", number("/decisions/allow")? * 2 > fetched),
         ("some items are flagged", number("/decisions/review")? + number("/decisions/remove")? > 0),
+        ("the champion is in MLflow", number("/registry/version")? == 1),
         ("a drift verdict", report["drift"].is_string()),
         ("stand-ins are named", report["stand_ins"].as_array().is_some_and(|names| !names.is_empty())),
     ];
@@ -128,13 +141,4 @@ fn cargo(layout: &Layout) -> Command {
 fn check(mut command: Command, what: &str) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {what}"))?;
     if status.success() { Ok(()) } else { bail!("{what} failed ({status})") }
-}
-
-/// A folder that goes when it is done with.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -60,18 +61,18 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
         .await?;
     eprintln!("  up after {:.0} s\n", begun.elapsed().as_secs_f64());
     let changes = if watch { Some(Changes::watch(&layout.root)?) } else { None };
-    show(&mut stack, changes).await
+    show(layout, &mut stack, changes).await
 }
 
 /// Draws the status again and again; redeploys after changes of source.
-async fn show(stack: &mut Stack, mut changes: Option<Changes>) -> Result<()> {
+async fn show(layout: &Layout, stack: &mut Stack, mut changes: Option<Changes>) -> Result<()> {
     let terminal = std::io::stdout().is_terminal();
     let period = if terminal { ON_TERMINAL } else { ELSEWHERE };
     loop {
         if let Some(ended) = stack.ended()? {
             bail!("{ended} stopped by itself; its log is in {}", stack.logs().display());
         }
-        draw(&screen(stack).await, terminal)?;
+        draw(&screen(layout, stack).await, terminal)?;
         tokio::select! {
             () = tokio::time::sleep(period) => {}
             changed = next_change(&mut changes) => redeploy(stack, &changed?).await,
@@ -96,7 +97,7 @@ async fn redeploy(stack: &Stack, changed: &str) {
     }
 }
 
-async fn screen(stack: &Stack) -> String {
+async fn screen(layout: &Layout, stack: &mut Stack) -> String {
     let status = async { Ok::<_, anyhow::Error>(stack.session().await?.status().await?) };
     let body = match status.await {
         Ok(status) => render(&status, Utc::now(), std::io::stdout().is_terminal()),
@@ -107,8 +108,9 @@ async fn screen(stack: &Stack) -> String {
         RedditSource::Real(_) => "the real one".to_owned(),
     };
     format!(
-        "{body}\nReddit    {reddit}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
-        modloop_cli::status::DATABASE_NOTE,
+        "{body}\nReddit    {reddit}\nMLflow    {}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
+        stack.registry.line(),
+        database_note(layout).display(),
         stack.cloud.endpoint().url(),
         stack.logs().display(),
     )
@@ -126,9 +128,14 @@ fn draw(screen: &str, terminal: bool) -> Result<()> {
     out.flush().context("cannot write to standard output")
 }
 
+/// Where `modloop status` looks for the address of the database.
+fn database_note(layout: &Layout) -> PathBuf {
+    layout.home.join(modloop_cli::status::DATABASE_NOTE)
+}
+
 /// For `modloop status`. The address holds a password, so only its owner may read it.
 fn note_database(layout: &Layout, url: &str) -> Result<()> {
-    let file = layout.root.join(modloop_cli::status::DATABASE_NOTE);
+    let file = database_note(layout);
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use crate::transport::Payload;
+use crate::transport::{Payload, failed};
 use crate::{Registry, RegistryError, Run};
 
 /// A file of a run.
@@ -90,10 +90,11 @@ impl Registry {
 
     async fn download_once(&self, folder: &str, path: &str, part: &Path) -> Result<(), RegistryError> {
         let (call, source) = (format!("GET artifact {path}"), artifact_path(folder, path));
-        let mut answer = self.transport.send(&call, Method::GET, &source, Payload::Query(&[])).await?;
+        let mut answer = self.transport.send(&call, Method::GET, &source, Payload::Download).await?;
         let write = || RegistryError::file("write", part);
+        let patience = self.transport.settings.file_timeout;
         let mut out = tokio::fs::File::create(part).await.map_err(write())?;
-        while let Some(chunk) = answer.chunk().await.map_err(|e| self.transport.failed(&call, e))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|e| failed(&call, patience, e))? {
             out.write_all(&chunk).await.map_err(write())?;
         }
         out.flush().await.map_err(write())

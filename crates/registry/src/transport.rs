@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::redirect::Policy;
@@ -33,6 +34,8 @@ pub(crate) enum Payload<'a> {
     Json(Value),
     /// A file as the body.
     File(&'a Path),
+    /// Nothing: the answer is a file.
+    Download,
 }
 
 /// How MLflow words an error.
@@ -67,7 +70,7 @@ impl Transport {
     ) -> Result<T, RegistryError> {
         let call = format!("{method} {path}");
         let response = self.send(&call, method, &format!("api/2.0/mlflow/{path}"), payload).await?;
-        let body = response.bytes().await.map_err(|e| self.failed(&call, e))?;
+        let body = response.bytes().await.map_err(|e| failed(&call, self.settings.timeout, e))?;
         serde_json::from_slice(&body).map_err(|e| RegistryError::Malformed {
             call,
             problem: format!("something else than expected (line {}, column {})", e.line(), e.column()),
@@ -88,8 +91,7 @@ impl Transport {
         }
         let (mut request, sha256) = self.request(method, url, payload).await?;
         self.log_in(&mut request, &sha256).await?;
-        let response = self.http.execute(request).await.map_err(|e| self.failed(call, e))?;
-        checked(call, response).await
+        self.execute(call, request).await
     }
 
     /// Puts a file to an address that carries its own permission.
@@ -107,8 +109,13 @@ impl Transport {
                 request.headers_mut().insert(name, value);
             }
         }
-        let response = self.http.execute(request).await.map_err(|e| self.failed(call, e))?;
-        checked(call, response).await.map(|_answer| ())
+        self.execute(call, request).await.map(|_answer| ())
+    }
+
+    async fn execute(&self, call: &str, request: Request) -> Result<Response, RegistryError> {
+        let timeout = request.timeout().copied().unwrap_or(self.settings.timeout);
+        let response = self.http.execute(request).await.map_err(|e| failed(call, timeout, e))?;
+        checked(call, response).await
     }
 
     /// The request without login, and the hash of its body where that is signed.
@@ -122,6 +129,10 @@ impl Transport {
         *request.timeout_mut() = Some(self.settings.timeout);
         let sha256 = match payload {
             Payload::Query(_) => EMPTY_SHA256.to_owned(),
+            Payload::Download => {
+                *request.timeout_mut() = Some(self.settings.file_timeout);
+                EMPTY_SHA256.to_owned()
+            }
             Payload::Json(value) => {
                 let body = value.to_string();
                 let sha256 = hex::encode(Sha256::digest(&body));
@@ -159,15 +170,15 @@ impl Transport {
         request.headers_mut().extend(header.headers().clone());
         Ok(())
     }
+}
 
-    /// Sorts what goes wrong between here and MLflow.
-    pub(crate) fn failed(&self, call: &str, error: reqwest::Error) -> RegistryError {
-        let call = call.to_owned();
-        if error.is_timeout() {
-            RegistryError::Timeout { call, timeout: self.settings.timeout }
-        } else {
-            RegistryError::Connection { call, source: error.without_url() }
-        }
+/// Sorts what goes wrong between here and MLflow.
+pub(crate) fn failed(call: &str, timeout: Duration, error: reqwest::Error) -> RegistryError {
+    let call = call.to_owned();
+    if error.is_timeout() {
+        RegistryError::Timeout { call, timeout }
+    } else {
+        RegistryError::Connection { call, source: error.without_url() }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Tools {
     pub cfn_lint: PathBuf,
     /// Folder with Postgres' `bin`, `lib` and `share`.
     pub postgres: PathBuf,
+    /// The tracking server and model registry.
+    pub mlflow: PathBuf,
     /// The ONNX Runtime library, a file.
     pub onnxruntime: PathBuf,
     /// Folder for `LIBTORCH`, when it was asked for.
@@ -57,6 +59,7 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
     let python = Python::find()?;
     let cloud = python.environment(layout, "cloud", "the local cloud").await?;
     let sam = python.environment(layout, "sam", "AWS SAM").await?;
+    let mlflow = python.environment(layout, "mlflow", "MLflow").await?;
     let any_python = cloud.join("python");
     let postgres = wheels::postgres(layout, &any_python).await?;
     let onnxruntime = wheels::onnxruntime(layout, &any_python).await?;
@@ -76,6 +79,7 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
         ministack: cloud.join("ministack"),
         sam: sam.join("sam"),
         cfn_lint: sam.join("cfn-lint"),
+        mlflow: mlflow.join("mlflow"),
         postgres,
         onnxruntime,
         libtorch,

@@ -64,3 +64,14 @@ async fn names_and_values_that_mlflow_refuses_are_bent_into_shape() {
     let history = ask(&format!("metrics/get-history?run_id={}&metric_key=m%207%20_", run.id), None).await;
     assert_eq!(history["metrics"].as_array().map(Vec::len), Some(1), "{history}");
 }
+
+#[tokio::test]
+async fn an_experiment_that_somebody_deleted_is_taken_back() {
+    let registry = registry();
+    let experiment = registry.experiment().await.expect("an experiment");
+    let path = format!("experiments/get-by-name?experiment_name={}", registry.experiment_name());
+    let id = ask(&path, None).await["experiment"]["experiment_id"].clone();
+    ask("experiments/delete", Some(serde_json::json!({ "experiment_id": id }))).await;
+    assert_eq!(registry.experiment().await.expect("taken back"), experiment);
+    assert_eq!(ask(&path, None).await["experiment"]["lifecycle_stage"], "active");
+}
