@@ -98,7 +98,7 @@ pub fn whole(run: &Run, story: &[RunEvent]) -> String {
         let _ =
             writeln!(text, "  {at}  {:<11} {}{}", event.state, one_line(&event.what), facts(&event.facts));
     }
-    if let Some(report) = run.gate.as_ref().and_then(|gate| read::<GateReport>(gate)) {
+    if let Some(report) = run.gate.as_ref().and_then(read::<GateReport>) {
         let _ = write!(text, "\ngate\n{report}");
     }
     for (mode, report) in run.trial.iter().filter_map(Value::as_object).flatten() {

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use modloop_domain::{Fullname, Label, ModelVersion};
 use modloop_labeler::{NoLabel, Outcome, Unlabelled};
@@ -14,6 +15,8 @@ use crate::{RetrainError, RunBudget};
 const BATCH: u32 = 40;
 /// Tries for one text; some answers are out of the schema once and not again.
 const PATIENCE: u16 = 3;
+/// What a batch may take when the endpoint is slow: another is not begun with less time left.
+const BATCH_TAKES: Duration = Duration::from_secs(60);
 /// Labelled items that are looked at.
 const MOST_ITEMS: u32 = 50_000;
 
@@ -59,14 +62,16 @@ impl Work<'_> {
         let (run, settings, database) = (self.run.id, &self.settings, &self.context.database);
         let labels = self.labels().await?;
         let budget = RunBudget::new(database, run, settings.run_budget, settings.month_budget).await?;
+        let mut least_left = Duration::ZERO;
         loop {
             let items = database.ask(async |store| store.unlabelled(run, PATIENCE, BATCH).await).await?;
             if items.is_empty() {
                 return Ok(Ended::Done);
             }
-            if self.deadline.is_near() {
+            if self.deadline.left() <= least_left {
                 return Ok(Ended::OutOfTime);
             }
+            least_left = BATCH_TAKES;
             let texts = items
                 .iter()
                 .map(|item| Unlabelled { fullname: item.fullname.clone(), text: item.text.scored() });

@@ -29,14 +29,15 @@ async fn outcome(world: &World) -> Outcome {
     let run = world.run().await;
     let champion = run.champion_version.clone().expect("began");
     let labelled = store.labelled_items(run.id, &champion, 1000).await.expect("reads");
+    let (jobs, versions, champion) = world.outer.counted();
     Outcome {
         runs: store.runs(10).await.expect("reads").len(),
         state: run.state,
-        jobs: world.outer.jobs.lock().expect("no panic").len(),
-        versions: world.outer.versions.lock().expect("no panic").len(),
+        jobs,
+        versions,
         switches: world.switches().await,
         labelled: labelled.iter().filter(|item| item.in_run).count(),
-        champion_is_ours: world.outer.aliases.lock().expect("no panic").0 == run.challenger_version.as_str(),
+        champion_is_ours: champion == run.challenger_version.as_str(),
     }
 }
 

@@ -59,6 +59,12 @@ impl Outer {
         Ok(())
     }
 
+    /// Jobs, versions, and what the registry calls the champion.
+    pub(crate) fn counted(&self) -> (usize, usize, String) {
+        let (jobs, versions) = (self.jobs.lock().expect("no panic"), self.versions.lock().expect("no panic"));
+        (jobs.len(), versions.len(), self.aliases.lock().expect("no panic").0.clone())
+    }
+
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
