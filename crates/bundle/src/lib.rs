@@ -26,7 +26,7 @@ pub use error::BundleError;
 pub use manifest::{
     BaseModel, Calibration, CalibrationError, DataSource, FileEntry, Manifest, Windowing, WindowingError,
 };
-pub use onnx::{Precision, export};
+pub use onnx::{GraphConstants, Precision, export};
 pub use restore::restore;
 pub use write::{ManifestParts, write};
 

@@ -1,14 +1,11 @@
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use prost::Message;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::checkpoint::{BertConfig, Matrix};
-use crate::onnx::proto::{FLOAT, INT8, Model, Tensor, UINT8};
 use crate::quantise::ZERO_POINT;
-use crate::{Bundle, BundleError, files};
+use crate::{Bundle, BundleError, GraphConstants, files};
 
 /// Writes the weights of `bundle` to `weights`, a `model.safetensors` in fp32 under the names Hugging Face
 /// gives them (without `bert.`, no pooler), read back from the served graph.
@@ -18,13 +15,11 @@ use crate::{Bundle, BundleError, files};
 /// token type 0 to every position; it stays there, and token types become zeros.
 pub fn restore(bundle: &Bundle, weights: &Path) -> Result<(), BundleError> {
     let path = bundle.path(files::MODEL);
-    let graph = fs::read(&path).map_err(BundleError::io("read", &path))?;
     let config = BertConfig::read(&bundle.path(files::CONFIG))?;
-    let refuse = |problem: String| BundleError::invalid(&path, problem);
-    let tensors = Graph::read(&graph, &config).and_then(|graph| graph.tensors()).map_err(refuse)?;
+    let tensors = Graph { config: &config, constants: GraphConstants::open(&path)? }.tensors()?;
     let views = tensors.iter().map(|tensor| (&tensor.name, tensor.view()));
-    let bytes =
-        safetensors::serialize(views, None).map_err(|e| refuse(format!("cannot be restored: {e}")))?;
+    let bytes = safetensors::serialize(views, None)
+        .map_err(|e| BundleError::invalid(&path, format!("cannot be restored: {e}")))?;
     fs::write(weights, bytes).map_err(BundleError::io("write", weights))
 }
 
@@ -47,21 +42,14 @@ impl Weight {
     }
 }
 
-/// The constants of a graph that [`crate::export`] wrote. Problems are sentences about the file.
+/// The constants of a graph that [`crate::export`] wrote, under their names in a checkpoint.
 struct Graph<'a> {
     config: &'a BertConfig,
-    constants: HashMap<String, Tensor>,
+    constants: GraphConstants,
 }
 
-impl<'a> Graph<'a> {
-    fn read(onnx: &[u8], config: &'a BertConfig) -> Result<Self, String> {
-        let model = Model::decode(onnx).map_err(|e| format!("is no ONNX file: {e}"))?;
-        let graph = model.graph.ok_or("is an ONNX file without a graph")?;
-        let constants = graph.initializer.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-        Ok(Self { config, constants })
-    }
-
-    fn tensors(&self) -> Result<Vec<Weight>, String> {
+impl Graph<'_> {
+    fn tensors(&self) -> Result<Vec<Weight>, BundleError> {
         let mut weights = self.embeddings()?;
         for layer in (0..self.config.num_hidden_layers).map(|layer| format!("encoder.layer.{layer}")) {
             let (hidden, wide) = (self.config.hidden_size, self.config.intermediate_size);
@@ -82,10 +70,10 @@ impl<'a> Graph<'a> {
         Ok(weights)
     }
 
-    fn embeddings(&self) -> Result<Vec<Weight>, String> {
+    fn embeddings(&self) -> Result<Vec<Weight>, BundleError> {
         let (hidden, positions) = (self.config.hidden_size, self.config.max_position_embeddings);
         let (words, types) = (self.config.vocab_size, self.config.type_vocab_size);
-        let table = self.floats("embeddings.position_embeddings", &[positions, hidden])?;
+        let table = self.constants.floats("embeddings.position_embeddings", &[positions, hidden])?;
         let mut weights = vec![
             Weight::new("embeddings.word_embeddings.weight", &[words, hidden], &self.words()?),
             Weight::new("embeddings.position_embeddings.weight", &[positions, hidden], &table),
@@ -99,26 +87,26 @@ impl<'a> Graph<'a> {
         Ok(weights)
     }
 
-    fn words(&self) -> Result<Vec<f32>, String> {
+    fn words(&self) -> Result<Vec<f32>, BundleError> {
         let name = "embeddings.word_embeddings.weight";
         let (words, hidden) = (self.config.vocab_size, self.config.hidden_size);
-        if self.constant(name)?.data_type == FLOAT {
-            return self.floats(name, &[words, hidden]);
+        if self.constants.is_float(name)? {
+            return self.constants.floats(name, &[words, hidden]);
         }
-        let steps = self.steps(name, &[words, hidden])?;
-        let scales = self.floats("embeddings.word_embeddings.scale", &[words, 1])?;
+        let steps = self.constants.signed_bytes(name, &[words, hidden])?;
+        let scales = self.constants.floats("embeddings.word_embeddings.scale", &[words, 1])?;
         Ok(steps
             .chunks(hidden)
             .zip(scales)
-            .flat_map(|(row, scale)| row.iter().map(move |q| q * scale))
+            .flat_map(|(row, scale)| row.iter().map(move |step| f32::from(step.cast_signed()) * scale))
             .collect())
     }
 
     /// The graph has the three as one product; Hugging Face has them apart.
-    fn query_key_value(&self, prefix: &str) -> Result<Vec<Weight>, String> {
+    fn query_key_value(&self, prefix: &str) -> Result<Vec<Weight>, BundleError> {
         let hidden = self.config.hidden_size;
         let weight = self.linear(&format!("{prefix}.weight"), hidden, 3 * hidden)?;
-        let bias = self.floats(&format!("{prefix}.bias"), &[3 * hidden])?;
+        let bias = self.constants.floats(&format!("{prefix}.bias"), &[3 * hidden])?;
         let parts = ["query", "key", "value"].into_iter().zip(weight.values.chunks(hidden * hidden));
         let parts = parts.zip(bias.chunks(hidden));
         Ok(parts
@@ -131,76 +119,38 @@ impl<'a> Graph<'a> {
             .collect())
     }
 
-    fn norm(&self, name: &str) -> Result<[Weight; 2], String> {
+    fn norm(&self, name: &str) -> Result<[Weight; 2], BundleError> {
         let width = self.config.hidden_size;
         let gamma = self.vector(&format!("{name}.weight"), width)?;
         Ok([gamma, self.vector(&format!("{name}.bias"), width)?])
     }
 
-    fn head(&self) -> Result<[Weight; 2], String> {
-        let labels = self.constant("classifier.bias")?.dims.iter().product::<i64>();
-        let labels = usize::try_from(labels).unwrap_or_default();
+    fn head(&self) -> Result<[Weight; 2], BundleError> {
+        let labels = self.constants.shape("classifier.bias")?.iter().product();
         let shape = [labels, self.config.hidden_size];
-        let weight = Weight::new("classifier.weight", &shape, &self.floats("classifier.weight", &shape)?);
+        let weight =
+            Weight::new("classifier.weight", &shape, &self.constants.floats("classifier.weight", &shape)?);
         Ok([weight, self.vector("classifier.bias", labels)?])
     }
 
-    fn vector(&self, name: &str, length: usize) -> Result<Weight, String> {
-        Ok(Weight::new(name, &[length], &self.floats(name, &[length])?))
+    fn vector(&self, name: &str, length: usize) -> Result<Weight, BundleError> {
+        Ok(Weight::new(name, &[length], &self.constants.floats(name, &[length])?))
     }
 
     /// A linear layer's weight `[to, from]`; the graph holds the transpose.
-    fn linear(&self, name: &str, from: usize, to: usize) -> Result<Matrix, String> {
-        let (values, scales) = if self.constant(name)?.data_type == FLOAT {
-            (self.floats(name, &[from, to])?, vec![1.0; to])
+    fn linear(&self, name: &str, from: usize, to: usize) -> Result<Matrix, BundleError> {
+        let (values, scales) = if self.constants.is_float(name)? {
+            (self.constants.floats(name, &[from, to])?, vec![1.0; to])
         } else {
-            (self.steps(name, &[from, to])?, self.floats(&format!("{name}.scale"), &[to])?)
+            let steps = self.constants.unsigned_bytes(name, &[from, to])?;
+            let values = steps.iter().map(|step| f32::from(*step) - f32::from(ZERO_POINT)).collect();
+            (values, self.constants.floats(&format!("{name}.scale"), &[to])?)
         };
         let transposed = scales.iter().enumerate().flat_map(|(row, scale)| {
             let column = values.iter().skip(row).step_by(to);
             column.map(move |value| value * scale)
         });
         Ok(Matrix { rows: to, columns: from, values: transposed.collect() })
-    }
-
-    /// The whole numbers of a quantised tensor, from -127 to 127.
-    fn steps(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        let tensor = self.shaped(name, shape)?;
-        let bytes = tensor.raw_data.iter();
-        match tensor.data_type {
-            INT8 => Ok(bytes.map(|byte| f32::from(byte.cast_signed())).collect()),
-            UINT8 => Ok(bytes.map(|byte| f32::from(*byte) - f32::from(ZERO_POINT)).collect()),
-            other => Err(format!("holds {name} as ONNX type {other}; this program did not write it")),
-        }
-    }
-
-    fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        let tensor = self.shaped(name, shape)?;
-        if tensor.data_type != FLOAT {
-            return Err(format!("holds {name} as ONNX type {}, expected floats", tensor.data_type));
-        }
-        Ok(tensor.raw_data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
-    }
-
-    fn shaped(&self, name: &str, shape: &[usize]) -> Result<&Tensor, String> {
-        let tensor = self.constant(name)?;
-        let size = shape.iter().product::<usize>() * if tensor.data_type == FLOAT { 4 } else { 1 };
-        let fits = tensor
-            .dims
-            .iter()
-            .map(|extent| usize::try_from(*extent).ok())
-            .eq(shape.iter().copied().map(Some));
-        if fits && tensor.raw_data.len() == size {
-            Ok(tensor)
-        } else {
-            Err(format!("holds {name} as {:?}, config.json asks for {shape:?}", tensor.dims))
-        }
-    }
-
-    fn constant(&self, name: &str) -> Result<&Tensor, String> {
-        let missing =
-            || format!("has no constant {name}; only graphs that this program wrote can be restored");
-        self.constants.get(name).ok_or_else(missing)
     }
 }
 

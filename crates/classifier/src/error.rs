@@ -56,6 +56,9 @@ pub enum ScoreError {
     /// ONNX Runtime failed while computing.
     #[error("ONNX Runtime failed on the text: {0}")]
     Runtime(String),
+    /// The tokenizer gives ids, or windows, that the model has no embedding for.
+    #[error("the model has no embedding for a token of the text; its tokenizer is another model's")]
+    OutOfRange,
     /// The model's output is no number.
     #[error("the model gives a score that is no number; go back to the model before it")]
     NotANumber,

@@ -4,6 +4,8 @@
 //! window at a time on as many threads as it was given. What a text scores never depends on which other
 //! texts are scored with it.
 
+#[cfg(target_arch = "x86_64")]
+mod bert;
 mod classifier;
 mod error;
 mod logits;

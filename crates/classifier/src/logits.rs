@@ -6,14 +6,14 @@ use std::thread;
 
 use modloop_bundle::Windowing;
 
-use crate::runtime::{self, WindowModel};
+use crate::runtime::{self, WindowModel, joined};
 use crate::tokens::{TokenisedText, WindowedTokenizer};
 use crate::{ClassifierOptions, LoadError, ScoreError};
 
 /// A graph and its tokenizer: texts to logits, before calibration.
 pub struct LogitModel {
     tokenizer: WindowedTokenizer,
-    /// One a thread: a session computes for one caller at a time.
+    /// One a thread: it computes for one caller at a time.
     models: Vec<Mutex<WindowModel>>,
 }
 
@@ -40,14 +40,10 @@ impl LogitModel {
         windowing: Windowing,
         options: &ClassifierOptions,
     ) -> Result<Self, LoadError> {
-        let environment = runtime::environment(&options.runtime_library)?;
-        // Sessions optimise the graph while they load: side by side, this takes as long as one.
-        let load = || WindowModel::load(&environment, graph).map(Mutex::new);
         thread::scope(|scope| {
-            let threads: Vec<_> = (0..options.threads.get()).map(|_| scope.spawn(load)).collect();
+            let models = scope.spawn(|| runtime::load(graph, options));
             let tokenizer = WindowedTokenizer::load(tokenizer, windowing)?;
-            let models: Result<_, _> = threads.into_iter().map(joined).collect();
-            Ok(Self { tokenizer, models: models? })
+            Ok(Self { tokenizer, models: joined(models)?.into_iter().map(Mutex::new).collect() })
         })
     }
 
@@ -124,9 +120,4 @@ fn highest(
         windows: u32::try_from(text.windows.len()).unwrap_or(u32::MAX),
         truncated: text.truncated,
     })
-}
-
-/// A panic on a worker is a panic here.
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

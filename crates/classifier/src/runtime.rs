@@ -1,20 +1,24 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 
+#[cfg(target_arch = "x86_64")]
+use crate::bert::{Bert, Scratch};
 use crate::{LoadError, ScoreError};
 
 /// How a classifier computes.
 #[derive(Debug, Clone)]
 pub struct ClassifierOptions {
-    /// The ONNX Runtime library, `libonnxruntime.so`. One process uses one: the first that was loaded.
+    /// The ONNX Runtime library, `libonnxruntime.so`, for what this crate does not compute itself. One
+    /// process uses one: the first that was loaded.
     pub runtime_library: PathBuf,
-    /// Windows computed at the same time, each on one core with a session of its own.
+    /// Windows computed at the same time, each on one core.
     pub threads: NonZeroUsize,
 }
 
@@ -30,7 +34,7 @@ impl ClassifierOptions {
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
 /// Loads the library when this is the process' first call.
-pub(crate) fn environment(library: &Path) -> Result<Environment, LoadError> {
+fn environment(library: &Path) -> Result<Environment, LoadError> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = environment.as_ref() {
         return Ok(loaded.clone());
@@ -47,30 +51,60 @@ pub(crate) fn environment(library: &Path) -> Result<Environment, LoadError> {
 }
 
 /// A graph, ready to compute one window at a time on the calling thread.
-pub(crate) struct WindowModel {
-    session: Session,
+pub(crate) enum WindowModel {
+    /// By this crate's own kernels.
+    #[cfg(target_arch = "x86_64")]
+    Own(Arc<Bert>, Box<Scratch>),
+    /// By ONNX Runtime.
+    Session(Session),
+}
+
+/// Loads a graph for `threads` threads.
+///
+/// Int8 graphs that this project exported are computed by [`crate::bert`] where the processor allows,
+/// anything else by ONNX Runtime, whose library is not touched before.
+pub(crate) fn load(graph: &Path, options: &ClassifierOptions) -> Result<Vec<WindowModel>, LoadError> {
+    let threads = 0..options.threads.get();
+    #[cfg(target_arch = "x86_64")]
+    if let Some(bert) = Bert::load(graph).map(Arc::new) {
+        return Ok(threads.map(|_| WindowModel::Own(bert.clone(), Box::default())).collect());
+    }
+    let environment = environment(&options.runtime_library)?;
+    // Sessions optimise the graph while they load: side by side, this takes as long as one.
+    thread::scope(|scope| {
+        let loading: Vec<_> = threads.map(|_| scope.spawn(|| session(&environment, graph))).collect();
+        loading.into_iter().map(|thread| joined(thread).map(WindowModel::Session)).collect()
+    })
 }
 
 impl WindowModel {
-    pub(crate) fn load(environment: &Environment, graph: &Path) -> Result<Self, LoadError> {
-        let refuse = |e: ort::Error| LoadError::Graph { path: graph.to_owned(), reason: e.to_string() };
-        let mut builder = single_threaded(environment).map_err(refuse)?;
-        let session = builder.commit_from_file(graph).map_err(refuse)?;
-        Ok(Self { session })
-    }
-
     /// The logits of one window of token ids.
     pub(crate) fn logits(&mut self, ids: &[i64]) -> Result<Vec<f32>, ScoreError> {
-        let logits = self.run(ids).map_err(|e| ScoreError::Runtime(e.to_string()))?;
+        let logits = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Own(bert, scratch) => bert.logits(ids, scratch).ok_or(ScoreError::OutOfRange)?,
+            Self::Session(session) => run(session, ids).map_err(|e| ScoreError::Runtime(e.to_string()))?,
+        };
         if logits.iter().all(|logit| logit.is_finite()) { Ok(logits) } else { Err(ScoreError::NotANumber) }
     }
+}
 
-    fn run(&mut self, ids: &[i64]) -> ort::Result<Vec<f32>> {
-        let input = TensorRef::from_array_view(([1, ids.len()], ids))?;
-        let outputs = self.session.run(ort::inputs!["input_ids" => input])?;
-        let (_, logits) = outputs["logits"].try_extract_tensor::<f32>()?;
-        Ok(logits.to_vec())
-    }
+fn session(environment: &Environment, graph: &Path) -> Result<Session, LoadError> {
+    let refuse = |e: ort::Error| LoadError::Graph { path: graph.to_owned(), reason: e.to_string() };
+    let mut builder = single_threaded(environment).map_err(refuse)?;
+    builder.commit_from_file(graph).map_err(refuse)
+}
+
+fn run(session: &mut Session, ids: &[i64]) -> ort::Result<Vec<f32>> {
+    let input = TensorRef::from_array_view(([1, ids.len()], ids))?;
+    let outputs = session.run(ort::inputs!["input_ids" => input])?;
+    let (_, logits) = outputs["logits"].try_extract_tensor::<f32>()?;
+    Ok(logits.to_vec())
+}
+
+/// A panic on a worker is a panic here.
+pub(crate) fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn single_threaded(environment: &Environment) -> ort::Result<SessionBuilder> {

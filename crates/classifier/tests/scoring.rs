@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use modloop_bundle::testing;
-use modloop_classifier::{Classifier, ClassifierOptions, LoadError, TextScores};
+use modloop_bundle::{Checkpoint, Precision, Windowing, export, files, testing};
+use modloop_classifier::{Classifier, ClassifierOptions, LoadError, LogitModel, TextScores};
 
 fn options(threads: usize) -> ClassifierOptions {
     let library = std::env::var("ORT_DYLIB_PATH")
@@ -121,15 +121,38 @@ fn the_highest_window_counts() {
     }
 }
 
+/// The tiny model in fp32, which ONNX Runtime computes.
+fn exact(dir: &Path, options: &ClassifierOptions) -> Result<LogitModel, LoadError> {
+    testing::checkpoint(dir, testing::labels().len(), 7);
+    let checkpoint = Checkpoint::open(dir).expect("a checkpoint");
+    let graph = dir.join("fp32.onnx");
+    std::fs::write(&graph, export(&checkpoint, Precision::Fp32).expect("a graph")).expect("written");
+    LogitModel::load(&graph, &dir.join(files::TOKENIZER), Windowing::default(), options)
+}
+
+#[test]
+fn the_served_model_stays_near_fp32() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let exact = exact(dir.path(), &options(1)).expect("it loads");
+    let served = &classifiers(1)[0];
+    let long = "you are bad and the cat is good. ".repeat(12);
+    let texts = ["hello world", "you are a bad dog!", "", &long, "hate", "the the the the the"];
+    for ((text, exact), served) in texts.iter().zip(exact.logits(&texts)).zip(served.logits(&texts)) {
+        let (exact, served) = (exact.expect("logits").logits, served.expect("logits").logits);
+        let difference = exact.iter().zip(&served).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Random weights of this width give logits of about ±3.
+        assert!(difference < 0.2, "{text:?}: {served:?} where fp32 has {exact:?}");
+    }
+}
+
 #[test]
 fn a_missing_library_is_refused_with_the_variable_that_sets_it() {
     let library = PathBuf::from("/nowhere/libonnxruntime.so");
     // Only the process' first load looks at the library, so this needs a process of its own.
     if std::env::var_os("MODLOOP_TEST_CHILD").is_some() {
         let dir = tempfile::tempdir().expect("a folder");
-        let tiny = testing::bundle(&dir.path().join("bundle"), "tiny-1", 7);
         let options = ClassifierOptions::on_all_cores(library);
-        let error = Classifier::load(tiny.dir(), &options).err().expect("refused");
+        let error = exact(dir.path(), &options).err().expect("refused");
         assert!(!error.is_retryable());
         println!("refused: {error}");
         return;

@@ -92,7 +92,7 @@ impl GraphBuilder {
 
     fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> Value {
         let dims = dims.iter().map(|extent| *extent as i64).collect();
-        self.constants.push(Tensor { dims, data_type, name: name.to_owned(), raw_data });
+        self.constants.push(Tensor { dims, data_type, name: name.to_owned(), raw_data: raw_data.into() });
         name.to_owned()
     }
 

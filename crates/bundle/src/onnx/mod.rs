@@ -1,9 +1,11 @@
-//! Writes a BERT classifier as an ONNX graph, and reads what a graph takes and gives.
+//! Writes a BERT classifier as an ONNX graph, and reads what a graph takes, gives and holds.
 
 mod bert;
+mod constants;
 mod graph;
-pub(crate) mod proto;
+mod proto;
 mod signature;
 
 pub use bert::{Precision, export};
+pub use constants::GraphConstants;
 pub(crate) use signature::Signature;

@@ -1,5 +1,6 @@
 //! The part of `onnx.proto` that a BERT needs, by field number (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
 
+use prost::bytes::Bytes;
 use prost::{Message, Oneof};
 
 pub(crate) const FLOAT: i32 = 1;
@@ -97,8 +98,8 @@ pub(crate) struct Tensor {
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     /// Little endian.
-    #[prost(bytes = "vec", tag = "9")]
-    pub(crate) raw_data: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) raw_data: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
