@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
+/// A small community, all of it labelled.
+const ITEMS: usize = 60;
+
 /// What must be the same however often a run was killed.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
@@ -48,7 +51,7 @@ fn expected() -> Outcome {
         jobs: 1,
         versions: 2,
         switches: ["shadow", "canary", "promote"].map(str::to_owned).to_vec(),
-        labelled: 100,
+        labelled: ITEMS,
         champion_is_ours: true,
     }
 }
@@ -85,15 +88,15 @@ async fn tick(world: &World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_before_and_after_every_call_outside_a_run_ends_the_same() {
-    let whole = World::new().await;
+    let whole = World::of(ITEMS, ITEMS).await;
     ask(&whole).await;
     drive(&whole, tick).await;
     assert_eq!(outcome(&whole).await, expected());
     let calls = whole.outer.calls();
-    // Labelling is the same two points a hundred times.
-    let labelling = 4..2 * 100 - 4;
+    // Labelling is the same two points for every text.
+    let labelling = 4..2 * ITEMS - 4;
     for at in (0..calls).filter(|at| !labelling.contains(at)) {
-        let world = World::new().await;
+        let world = World::of(ITEMS, ITEMS).await;
         *world.outer.kill_at.lock().expect("no panic") = Some(at);
         ask(&world).await;
         drive(&world, tick).await;
@@ -119,7 +122,7 @@ async fn polled<T>(work: impl Future<Output = T>, polls: usize) -> Option<T> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again_anywhere_a_run_ends_the_same() {
     for seed in 1..=4_usize {
-        let world = World::new().await;
+        let world = World::of(ITEMS, ITEMS).await;
         ask(&world).await;
         let invocation = std::sync::atomic::AtomicUsize::new(0);
         drive(&world, async |world: &World| {

@@ -78,18 +78,22 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
-const ITEMS: usize = 120;
-
 impl World {
     /// A community of which every third text is in code, scored low by the champion v1.
     pub(crate) async fn new() -> Self {
+        Self::of(120, 100).await
+    }
+
+    /// With so many items, of which so many are to be labelled.
+    pub(crate) async fn of(items: usize, sample: usize) -> Self {
         let database = TestDatabase::create().await;
         let folder = tempfile::tempdir().expect("a folder");
         let shipped = folder.path().join("shipped");
         tiny_bundle(&shipped, "v1", 1);
-        let world = Self { database, outer: Arc::default(), settings: settings(&shipped), _folder: folder };
+        let world =
+            Self { database, outer: Arc::default(), settings: settings(&shipped, sample), _folder: folder };
         drop(world.context().await);
-        for n in 0..ITEMS {
+        for n in 0..items {
             let text = if n % 3 == 0 {
                 format!("no {n} {CODED} is {n} welcome")
             } else {
@@ -97,7 +101,7 @@ impl World {
             };
             world.database.insert_item("city_talk", &format!("t1_{n}"), &ItemText::new(None, &text)).await;
         }
-        let names: Vec<String> = (0..ITEMS).map(|n| format!("t1_{n}")).collect();
+        let names: Vec<String> = (0..items).map(|n| format!("t1_{n}")).collect();
         world.predict(&names, &[("v1".parse().expect("a version"), 0.1, true)]).await;
         world
     }
@@ -215,7 +219,7 @@ impl World {
     }
 }
 
-fn settings(shipped: &Path) -> Settings {
+fn settings(shipped: &Path, sample_items: usize) -> Settings {
     let trial =
         TrialPolicy { items: 20, hours: 1.0, least_items: 10, shift_margin: 0.2, ..TrialPolicy::default() };
     Settings {
@@ -235,7 +239,7 @@ fn settings(shipped: &Path) -> Settings {
             kms_key: None,
         }),
         run: RunSettings {
-            sample_items: 100,
+            sample_items,
             least_class: 5,
             least_gold_class: 1,
             agreement_labels: 10,
