@@ -1,7 +1,7 @@
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
 use modloop_domain::{Label, ModelVersion};
 use sha2::{Digest, Sha256};
 
@@ -68,33 +68,41 @@ fn check_file(path: &Path, expected: &FileEntry) -> Result<(), BundleError> {
     if found != expected.bytes {
         return Err(BundleError::WrongSize { path: path.to_owned(), expected: expected.bytes, found });
     }
-    let found = describe(path)?;
-    if found.sha256 != expected.sha256 {
-        let expected = expected.sha256.clone();
-        return Err(BundleError::WrongHash { path: path.to_owned(), expected, found: found.sha256 });
+    let map = map(path)?;
+    let (name, expected, found) = match &expected.blake3 {
+        Some(blake3) => ("blake3", blake3, blake3_of(&map)),
+        None => ("sha256", &expected.sha256, sha256_of(&map)),
+    };
+    if found != *expected {
+        let (path, expected) = (path.to_owned(), expected.clone());
+        return Err(BundleError::WrongHash { path, name, expected, found });
     }
     Ok(())
 }
 
 /// Measures a file without holding it in memory.
 pub(crate) fn describe(path: &Path) -> Result<FileEntry, BundleError> {
-    let mut file = File::open(path).map_err(BundleError::io("read", path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer).map_err(BundleError::io("read", path))?;
-        if read == 0 {
-            return Ok(FileEntry { sha256: hex::encode(hasher.finalize()), bytes });
-        }
-        hasher.update(&buffer[..read]);
-        bytes += read as u64;
-    }
+    let map = map(path)?;
+    Ok(FileEntry { sha256: sha256_of(&map), blake3: Some(blake3_of(&map)), bytes: map.len() as u64 })
+}
+
+fn map(path: &Path) -> Result<Mmap, BundleError> {
+    let file = File::open(path).map_err(BundleError::io("read", path))?;
+    // SAFETY: a bundle's files are never written to once they have their name: a new bundle is a new file.
+    unsafe { Mmap::map(&file) }.map_err(BundleError::io("map", path))
+}
+
+fn sha256_of(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn blake3_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
 }
 
 fn check_shapes(dir: &Path, manifest: &Manifest) -> Result<(), BundleError> {
     let path = dir.join(files::MODEL);
-    let graph = fs::read(&path).map_err(BundleError::io("read", &path))?;
+    let graph = map(&path)?;
     let outputs = Signature::read(&graph).and_then(|signature| signature.classes());
     let outputs = outputs.map_err(|problem| BundleError::invalid(&path, problem))?;
     if outputs != manifest.labels.len() {

@@ -31,10 +31,12 @@ pub enum BundleError {
         found: u64,
     },
     /// A file is not the one the manifest was written for.
-    #[error("{path} has sha256 {found} where bundle.json says {expected}; download the bundle again")]
+    #[error("{path} has {name} {found} where bundle.json says {expected}; download the bundle again")]
     WrongHash {
         /// The file.
         path: PathBuf,
+        /// Which hash: `sha256` or `blake3`.
+        name: &'static str,
         /// Hash according to the manifest, lower-case hex.
         expected: String,
         /// Hash on disk.

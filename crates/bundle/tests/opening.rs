@@ -46,7 +46,15 @@ fn damaged_files_are_named() {
     *flipped.last_mut().expect("not empty") ^= 1;
     fs::write(&model, flipped).expect("written");
     let error = refusal(&out);
-    assert!(error.contains("model.onnx has sha256") && error.contains("where bundle.json says"), "{error}");
+    assert!(error.contains("model.onnx has blake3") && error.contains("where bundle.json says"), "{error}");
+
+    // Older bundles have no blake3.
+    edit_manifest(&out, |manifest| {
+        let entry = manifest["files"][files::MODEL].as_object_mut().expect("an entry");
+        entry.remove("blake3").expect("it was there");
+    });
+    let error = refusal(&out);
+    assert!(error.contains("model.onnx has sha256"), "{error}");
 
     fs::remove_file(&model).expect("removed");
     assert!(refusal(&out).contains("model.onnx is missing"));

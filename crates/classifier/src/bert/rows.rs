@@ -1,8 +1,6 @@
 //! Element-wise work on rows of floats. Written as plain loops over eight lanes, which the compiler turns
 //! into AVX2 instructions.
 
-#![expect(clippy::needless_range_loop, reason = "lanes are named by index")]
-
 const LANES: usize = 8;
 
 /// Rows of floats, each quantised with a scale and a zero point of its own: value ≈ scale · (byte - zero).
