@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a person types in this repository.
 
+mod bench;
 mod database;
 mod faults;
 mod layout;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::Bench;
 use crate::layout::Layout;
 use crate::once::Once;
 use crate::setup::Needs;
@@ -62,6 +64,24 @@ enum Command {
     },
     /// Train the champion again, from a folder of labelled data.
     Train(train::Training),
+    /// Measure speed, start and memory of scoring beside Python services with the same weights.
+    ///
+    /// Alternates in short rounds and counts processor time, so that other work on the machine disturbs
+    /// little. Where the processor has AVX-512, everything is measured a second time with AVX2 alone.
+    Bench {
+        /// Fewer rounds.
+        #[arg(long)]
+        quick: bool,
+        /// Write the figures to this file, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// The bundle to measure; the shipped one when none is named.
+        #[arg(long, value_name = "DIR")]
+        bundle: Option<PathBuf>,
+    },
+    /// A process that `bench` starts.
+    #[command(hide = true)]
+    BenchWorker(bench::Worker),
     /// Compile the functions for AWS and lay out what `sam deploy` uploads.
     Package,
     /// Download and prepare everything that `up` and `test` need, and nothing else.
@@ -87,6 +107,8 @@ async fn run(command: Command) -> Result<()> {
         Command::Up { watch, .. } => up::run(&layout, watch).await,
         Command::Test { parts } => test::run(&layout, &parts).await,
         Command::Train(training) => train::run(&layout, training).await,
+        Command::Bench { quick, json, bundle } => bench::run(&layout, Bench { quick, json, bundle }).await,
+        Command::BenchWorker(worker) => bench::run_worker(&worker),
         Command::Package => package::run(&layout).await,
         Command::Setup => {
             setup::ensure(&layout, Needs { libtorch: true, ..Needs::default() }).await.map(|_ready| ())

@@ -5,6 +5,7 @@
 //! interrupted at any moment and repeated.
 
 mod base_model;
+mod bench;
 mod installation;
 mod libtorch;
 mod lint;
@@ -28,6 +29,8 @@ pub(crate) struct Needs {
     pub base_model: bool,
     /// cargo-lambda and zig, for what is deployed to AWS.
     pub release: bool,
+    /// Python, PyTorch and FastAPI, to be measured against: 1.2 GB.
+    pub bench: bool,
 }
 
 /// Where the prepared tools are.
@@ -51,6 +54,8 @@ pub(crate) struct Tools {
     pub base_model: Option<PathBuf>,
     /// Folder with `cargo-lambda`, when it was asked for.
     pub release: Option<PathBuf>,
+    /// Folder with the Python of the services to measure against, when it was asked for.
+    pub bench: Option<PathBuf>,
 }
 
 /// Prepares what is missing; takes a moment when all is there.
@@ -75,6 +80,10 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
         true => Some(python.environment(layout, "release", "cargo-lambda and zig").await?),
         false => None,
     };
+    let bench = match needs.bench {
+        true => Some(bench::prepare_bench(layout, &python).await?),
+        false => None,
+    };
     Ok(Tools {
         ministack: cloud.join("ministack"),
         sam: sam.join("sam"),
@@ -85,5 +94,6 @@ pub(crate) async fn ensure(layout: &Layout, needs: Needs) -> Result<Tools> {
         libtorch,
         base_model,
         release,
+        bench,
     })
 }

@@ -46,9 +46,22 @@ impl Python {
 
     /// A virtual environment with the packages of `requirements/NAME.txt`. Gives its folder of programs.
     pub(crate) async fn environment(&self, layout: &Layout, name: &str, title: &str) -> Result<PathBuf> {
+        self.environment_and(layout, name, title, None).await
+    }
+
+    /// The same, and then runs `finish` with the environment's Python.
+    pub(crate) async fn environment_and(
+        &self,
+        layout: &Layout,
+        name: &str,
+        title: &str,
+        finish: Option<&str>,
+    ) -> Result<PathBuf> {
         let requirements = requirements(layout, name);
         let wanted = read(&requirements)?;
-        let installation = Installation::new(layout, name, title, &[&wanted, &self.version]);
+        let mut inputs = vec![wanted.as_str(), &self.version];
+        inputs.extend(finish);
+        let installation = Installation::new(layout, name, title, &inputs);
         let place = installation.folder();
         let folder = installation.ensure(async |part: &Path| {
             let mut venv = Command::new(&self.program);
@@ -59,6 +72,11 @@ impl Python {
             pip.args(["install", "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:"]);
             pip.arg("--requirement").arg(&requirements);
             installation.run(pip, "pip install").await?;
+            if let Some(program) = finish {
+                let mut python = Command::new(part.join("bin/python"));
+                python.args(["-c", program]);
+                installation.run(python, "python").await?;
+            }
             relocate(&part.join("bin"), part, &place)
         });
         Ok(folder.await?.join("bin"))
