@@ -175,12 +175,7 @@ async fn monitor(stack: &Stack) -> Result<String> {
         .with_context(|| format!("monitor gave no verdict: {answer}"))
 }
 
-async fn report(
-    stack: &Stack,
-    drift: String,
-    registry: Option<Registry>,
-    stages: Stages,
-) -> Result<Report> {
+async fn report(stack: &Stack, drift: String, registry: Option<Registry>, stages: Stages) -> Result<Report> {
     let totals = totals(stack).await?;
     let model = stack.session().await?.status().await?.model.context("no model has scored anything")?;
     let shown = stand_in(stack)?.expected_items().len() as u64;

@@ -86,7 +86,10 @@ impl RegistryServer {
         if let Some(mlflow) = &mut self.ours
             && !matches!(mlflow.ended(), Ok(None))
         {
-            return Progress::Unusable(format!("it stopped by itself; its log is {}", mlflow.log().display()));
+            return Progress::Unusable(format!(
+                "it stopped by itself; its log is {}",
+                mlflow.log().display()
+            ));
         }
         self.progress.borrow().clone()
     }
