@@ -13,6 +13,8 @@ mod runtime;
 mod tokens;
 mod windows;
 
+#[cfg(target_arch = "x86_64")]
+pub use bert::integer_peak;
 pub use classifier::{Classifier, TextScores, entropy};
 pub use error::{LoadError, ScoreError};
 pub use logits::{LogitModel, TextLogits};

@@ -3,7 +3,6 @@
 mod contenders;
 mod environment;
 mod measure;
-mod peak;
 mod report;
 mod worker;
 

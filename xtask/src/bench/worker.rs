@@ -8,11 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use modloop_bundle::Bundle;
-use modloop_classifier::{Classifier, ClassifierOptions};
+use modloop_classifier::{Classifier, ClassifierOptions, integer_peak};
 use modloop_domain::Decision;
 use serde::{Deserialize, Serialize};
-
-use super::peak::integer_peak;
 
 /// As many items as SQS gives the function at a time.
 const BATCH: usize = 10;

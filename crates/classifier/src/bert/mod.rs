@@ -5,11 +5,13 @@
 //! instructions, and nothing is allocated per window. `tests/bert.rs` holds it against ONNX Runtime.
 
 mod attention;
+mod peak;
 mod product;
 mod rows;
 mod weights;
 
 use self::attention::{AttentionScratch, attend};
+pub use self::peak::integer_peak;
 use self::product::{Instructions, PackedLinear};
 use self::rows::{QuantisedRows, add_and_normalise, gelu};
 

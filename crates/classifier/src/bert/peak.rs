@@ -11,7 +11,7 @@ const TRIES: usize = 9;
 
 /// Multiplications and additions of bytes a second, the best of some tries; with VNNI where the processor
 /// shows it, else with AVX2's pair of instructions.
-pub(super) fn integer_peak() -> Option<f64> {
+pub fn integer_peak() -> Option<f64> {
     let vnni = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
     if !vnni && !is_x86_feature_detected!("avx2") {
         return None;
