@@ -1,5 +1,6 @@
 //! `modloop-train bundle`: from a checkpoint to what is served.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,6 +9,7 @@ use clap::Args;
 use modloop_domain::ModelVersion;
 use modloop_evaluation::{AssembleOptions, CalibrationWeights, Report};
 use modloop_trainer::data;
+use modloop_trainer::mix::Mix;
 use modloop_trainer::record::TrainingRecord;
 use modloop_trainer::start::Start;
 
@@ -50,7 +52,9 @@ pub(crate) fn run(options: BundleOptions) -> Result<()> {
 pub(crate) fn assemble(options: BundleOptions) -> Result<Report> {
     let record = TrainingRecord::read(&options.checkpoint.join("training.json"))?;
     let dev = data::read(&options.dev, &record.labels)?;
-    let dev = record.hyperparameters.mix.answered(dev, &record.labels);
+    // What words suggest may teach, but a probability must be held against what people said.
+    let mix = Mix { by_words: BTreeSet::new(), ..record.hyperparameters.mix };
+    let dev = mix.answered(dev, &record.labels);
     let work = tempfile::tempdir().context("cannot make a directory for temporary files")?;
     let answered = work.path().join("dev.jsonl");
     data::write(&answered, &dev, &record.labels)?;
@@ -68,7 +72,7 @@ pub(crate) fn assemble(options: BundleOptions) -> Result<Report> {
     })?)
 }
 
-type Calibrations = std::collections::BTreeMap<modloop_domain::Label, modloop_bundle::Calibration>;
+type Calibrations = BTreeMap<modloop_domain::Label, modloop_bundle::Calibration>;
 
 /// `None` for a base model, which has none.
 fn calibration_of(path: &Path) -> Result<Option<Calibrations>> {

@@ -70,7 +70,7 @@ impl Scorer {
         let milliseconds_per_window = self.core_milliseconds(started.elapsed()) / count_windows(&scored);
         let mut alone = Vec::new();
         for line in dev.lines.iter().take(ALONE) {
-            alone.extend(self.texts(&[(&line.source, &line.text)], "")?);
+            alone.extend(self.together(&[(&line.source, &line.text)])?);
         }
         let cases: Vec<_> =
             probes.suite.iter().map(|case| ("functional suite", case.text.as_str())).collect();
@@ -99,14 +99,18 @@ impl Scorer {
         let mut progress = Progress::start(what, texts.len());
         let mut all = Vec::with_capacity(texts.len());
         for batch in texts.chunks(BATCH) {
-            let texts: Vec<&str> = batch.iter().map(|(_, text)| *text).collect();
-            for ((source, _), logits) in batch.iter().zip(self.model.logits(&texts)) {
-                let refuse = |error| EvaluationError::Score { text_source: (*source).to_owned(), error };
-                all.push(logits.map_err(refuse)?);
-            }
+            all.extend(self.together(batch)?);
             progress.advance(batch.len());
         }
         Ok(all)
+    }
+
+    /// The logits of texts that are scored in one call.
+    fn together(&self, texts: &[(&str, &str)]) -> Result<Vec<TextLogits>, EvaluationError> {
+        let plain: Vec<&str> = texts.iter().map(|(_, text)| *text).collect();
+        let scored = texts.iter().zip(self.model.logits(&plain));
+        let refuse = |source: &str, error| EvaluationError::Score { text_source: source.to_owned(), error };
+        scored.map(|((source, _), logits)| logits.map_err(|error| refuse(source, error))).collect()
     }
 
     fn core_milliseconds(&self, elapsed: Duration) -> f64 {

@@ -46,5 +46,5 @@ fn a_missing_runtime_library_and_a_broken_bundle_are_named() {
     let text = std::fs::read_to_string(&tokenizer).expect("reads").replace("hello", "jello");
     std::fs::write(&tokenizer, text).expect("writes");
     let reason = refusal(&variables);
-    assert!(reason.contains("tokenizer.json has sha256"), "{reason}");
+    assert!(reason.contains("tokenizer.json has blake3"), "{reason}");
 }
