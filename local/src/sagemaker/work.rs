@@ -36,9 +36,7 @@ pub struct Trainer {
 /// SageMaker sends SIGTERM and allows two minutes.
 const GRACE: Duration = Duration::from_secs(120);
 /// SageMaker's own default for a longest run, in seconds.
-const LONGEST_RUN: u64 = 86_400;
-/// Between two looks at a running program.
-const POLL: Duration = Duration::from_millis(100);
+pub(crate) const LONGEST_RUN: u64 = 86_400;
 
 /// All jobs there ever were.
 #[derive(Debug)]
@@ -154,22 +152,22 @@ impl Jobs {
     }
 
     async fn work(&self, name: &str) -> Result<Ending> {
-        let (request, stop) = {
+        let (job, stop) = {
             let known = self.lock();
             let entry = known.get(name).context("the job is gone")?;
-            (entry.job.request.clone(), Arc::clone(&entry.stop))
+            (entry.job.clone(), Arc::clone(&entry.stop))
         };
         let folder = self.options.folder.join(name);
         let root = Root::new(&folder);
         self.change(name, |job| job.secondary = "Downloading".to_owned());
-        if let Err(error) = root.prepare(&request, &self.s3).await {
+        if let Err(error) = root.prepare(&job.request, &self.s3).await {
             return Ok(Ending::Failed(format!("ClientError: Data download failed: {error:#}")));
         }
         self.change(name, |job| {
             job.secondary = "Training".to_owned();
             job.started.get_or_insert(Utc::now());
         });
-        let limit = request["StoppingCondition"]["MaxRuntimeInSeconds"].as_u64().unwrap_or(LONGEST_RUN);
+        let limit = job.request["StoppingCondition"]["MaxRuntimeInSeconds"].as_u64().unwrap_or(LONGEST_RUN);
         let process = self.launch(&root, &folder)?.start()?;
         let ending = watch(process, &stop, Duration::from_secs(limit)).await?;
         if let Ending::Failed(reason) = ending {
@@ -177,15 +175,8 @@ impl Jobs {
             return Ok(Ending::Failed(format!("AlgorithmError: {said}")));
         }
         self.change(name, |job| job.secondary = "Uploading".to_owned());
-        let (packed, uri) = (
-            tokio::task::spawn_blocking({
-                let root = root.clone();
-                move || root.pack()
-            }),
-            self.describe(name).map(|_| self.lock().get(name).map(|entry| entry.job.model_uri())),
-        );
-        let uri = uri.ok().flatten().context("the job is gone")?;
-        storage::upload(&self.s3, &packed.await??, &uri).await?;
+        let packed = tokio::task::spawn_blocking(move || root.pack()).await??;
+        storage::upload(&self.s3, &packed, &job.model_uri()).await?;
         Ok(ending)
     }
 
@@ -228,16 +219,8 @@ impl Jobs {
 
 /// Waits for the program's end; asks it to end when it is told to stop or takes too long.
 async fn watch(mut process: Process, stop: &Notify, limit: Duration) -> Result<Ending> {
-    let ended = async {
-        loop {
-            if let Some(status) = process.ended()? {
-                return anyhow::Ok(status);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    };
     let status = tokio::select! {
-        status = ended => Some(status?),
+        status = process.wait() => Some(status?),
         () = stop.notified() => None,
         () = tokio::time::sleep(limit) => None,
     };
