@@ -3,7 +3,10 @@
 //! Every error names the variable and says what to put there. Values never appear in errors, since
 //! some of them are secrets.
 
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use url::{Host, Url};
 
 /// A variable that is missing or unusable. Trying again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,9 +68,30 @@ pub fn parsed<T: FromStr>(
     }
 }
 
+/// Whether an address is on this machine: secrets may go there in the clear, and no proxy can reach it.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        let local = |url: &str| is_loopback(&url.parse().expect("a url"));
+        for here in ["http://127.0.0.1:9", "http://localhost/v1", "http://[::1]:80"] {
+            assert!(local(here), "{here}");
+        }
+        for there in ["http://localhost.example", "http://10.0.0.1", "https://oauth.reddit.com", "data:,x"] {
+            assert!(!local(there), "{there}");
+        }
+    }
 
     // `PATH` and `CARGO_PKG_NAME` are set by cargo for every test; no test changes the environment.
     #[test]

@@ -1,10 +1,9 @@
-use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
-use modloop_environment::{EnvironmentError, parsed, required};
-use url::{Host, Url};
+use modloop_environment::{EnvironmentError, is_loopback, parsed, required};
+use url::Url;
 
 use crate::{LabelerError, Prices, Retries};
 
@@ -193,15 +192,6 @@ impl FromStr for Temperature {
 fn temperature(default: Option<f64>) -> Result<Option<f64>, EnvironmentError> {
     let expects = "a number from 0 to 2, or \"default\"";
     parsed("LABELER_TEMPERATURE", Some(Temperature(default)), expects).map(|found| found.0)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

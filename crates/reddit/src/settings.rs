@@ -1,9 +1,9 @@
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
+use modloop_environment::is_loopback;
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{RedditError, Retries};
 
@@ -77,15 +77,6 @@ impl RedditSettings {
     /// Whether Reddit is a stand-in on this machine, which no proxy can reach.
     pub(crate) fn is_local(&self) -> bool {
         is_loopback(&self.api_url) && is_loopback(&self.auth_url)
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => false,
     }
 }
 

@@ -1,7 +1,7 @@
-use std::net::IpAddr;
 use std::time::Duration;
 
-use url::{Host, Url};
+use modloop_environment::is_loopback;
+use url::Url;
 
 use crate::sagemaker::TrackingServer;
 use crate::{Login, RegistryError, Retries};
@@ -127,15 +127,6 @@ fn plain_address(text: &str) -> Result<Url, RegistryError> {
 
 fn is_private(url: &Url) -> bool {
     url.scheme() == "https" || is_loopback(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
