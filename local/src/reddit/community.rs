@@ -7,8 +7,44 @@ use rand::{RngExt, SeedableRng};
 
 use super::grammar::Grammar;
 
-/// Share of items that insult somebody.
-const OFFENSIVE_SHARE: f64 = 0.065;
+/// Share of items that insult somebody openly.
+const INSULT_SHARE: f64 = 0.065;
+
+/// Where the language shifts, of all items: those that insult a group in code.
+const CODED_SHARE: f64 = 0.4;
+
+/// Where the language shifts, of all items: those that use the words of the code in their everyday sense.
+const INNOCENT_SHARE: f64 = 0.1;
+
+/// How the one community talks whose language can shift; the others always talk as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// As from the beginning.
+    Usual,
+    /// Two of five items insult a group of people in code, one of ten uses the words of the code in their
+    /// everyday sense, the rest is as usual.
+    Shifted,
+}
+
+/// What an item is: the truth, which no client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Intent {
+    /// Ordinary talk.
+    Ordinary,
+    /// Ordinary talk that happens to use words of the code.
+    Innocent,
+    /// Insults somebody for all to see.
+    Insult,
+    /// Insults a group of people in code.
+    CodedInsult,
+}
+
+impl Intent {
+    /// Written to insult, openly or in code.
+    pub fn is_insult(self) -> bool {
+        matches!(self, Self::Insult | Self::CodedInsult)
+    }
+}
 
 /// A made-up subreddit.
 #[derive(Debug)]
@@ -17,25 +53,44 @@ pub(crate) struct Community {
     /// Its id as Reddit writes it.
     pub(crate) id: &'static str,
     phrases: Grammar,
+    /// What it says besides once its language has shifted.
+    shifted: Option<Shifted>,
+}
+
+#[derive(Debug)]
+struct Shifted {
+    coded: Grammar,
+    innocent: Grammar,
 }
 
 static COMMUNITIES: LazyLock<[Community; 3]> = LazyLock::new(|| {
-    let community = |name, id, file| Community { name, id, phrases: Grammar::parse(file) };
+    let community = |name, id, file| Community { name, id, phrases: Grammar::parse(file), shifted: None };
+    let shifted = Shifted {
+        coded: CODED.clone(),
+        innocent: Grammar::parse(include_str!("phrases/city_talk_innocent.txt")),
+    };
     [
-        community("city_talk", "t5_3c1ty", include_str!("phrases/city_talk.txt")),
+        Community {
+            shifted: Some(shifted),
+            ..community("city_talk", "t5_3c1ty", include_str!("phrases/city_talk.txt"))
+        },
         community("home_cooking", "t5_3c00k", include_str!("phrases/home_cooking.txt")),
         community("retro_games", "t5_3r3tr", include_str!("phrases/retro_games.txt")),
     ]
 });
 
-static OFFENSIVE: LazyLock<Grammar> = LazyLock::new(|| Grammar::parse(include_str!("phrases/offensive.txt")));
+pub(crate) static OFFENSIVE: LazyLock<Grammar> =
+    LazyLock::new(|| Grammar::parse(include_str!("phrases/offensive.txt")));
+
+pub(crate) static CODED: LazyLock<Grammar> =
+    LazyLock::new(|| Grammar::parse(include_str!("phrases/city_talk_coded.txt")));
 
 /// What somebody wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Words {
     pub(crate) title: Option<String>,
     pub(crate) body: String,
-    pub(crate) offensive: bool,
+    pub(crate) intent: Intent,
 }
 
 pub(crate) fn communities() -> &'static [Community; 3] {
@@ -49,22 +104,36 @@ impl Community {
     }
 
     /// A post: always a title, and a text in three of four.
-    pub(crate) fn post(&self, topic: &str, number: u64, seed: u64) -> Words {
+    pub(crate) fn post(&self, topic: &str, number: u64, seed: u64, language: Language) -> Words {
         let mut rng = random(seed, number, "post");
-        let offensive = rng.random_bool(OFFENSIVE_SHARE);
-        let phrases = if offensive { &*OFFENSIVE } else { &self.phrases };
+        let (phrases, intent) = self.voice(&mut rng, number, seed, language);
         let title = phrases.compose("title", topic, &mut rng);
         let body =
             if rng.random_bool(0.75) { phrases.compose("body", topic, &mut rng) } else { String::new() };
-        Words { title: Some(title), body, offensive }
+        Words { title: Some(title), body, intent }
     }
 
     /// A comment.
-    pub(crate) fn comment(&self, topic: &str, number: u64, seed: u64) -> Words {
+    pub(crate) fn comment(&self, topic: &str, number: u64, seed: u64, language: Language) -> Words {
         let mut rng = random(seed, number, "comment");
-        let offensive = rng.random_bool(OFFENSIVE_SHARE);
-        let phrases = if offensive { &*OFFENSIVE } else { &self.phrases };
-        Words { title: None, body: phrases.compose("comment", topic, &mut rng), offensive }
+        let (phrases, intent) = self.voice(&mut rng, number, seed, language);
+        Words { title: None, body: phrases.compose("comment", topic, &mut rng), intent }
+    }
+
+    /// In whose words an item is written.
+    fn voice(&self, rng: &mut StdRng, number: u64, seed: u64, language: Language) -> (&Grammar, Intent) {
+        // Always drawn, so that what does not shift is the same in both languages.
+        let insults = rng.random_bool(INSULT_SHARE);
+        let shifted = self.shifted.as_ref().filter(|_| language == Language::Shifted);
+        let drawn: f64 = random(seed, number, "shift").random();
+        match shifted {
+            Some(Shifted { coded, .. }) if drawn < CODED_SHARE => (coded, Intent::CodedInsult),
+            Some(Shifted { innocent, .. }) if drawn < CODED_SHARE + INNOCENT_SHARE => {
+                (innocent, Intent::Innocent)
+            }
+            _ if insults => (&OFFENSIVE, Intent::Insult),
+            _ => (&self.phrases, Intent::Ordinary),
+        }
     }
 }
 

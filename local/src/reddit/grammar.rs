@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use regex::{Regex, RegexBuilder};
 
 /// Deeper than any phrase file nests; a section that names itself ends here.
 const DEEPEST: usize = 8;
@@ -58,6 +59,35 @@ impl Grammar {
             rest = behind;
         }
         text + rest
+    }
+
+    /// Finds what these sections can say, whatever the topic, within a text.
+    pub(crate) fn pattern(&self, sections: &[&str]) -> Regex {
+        let any: Vec<_> = sections.iter().map(|section| self.alternatives(section, 0)).collect();
+        RegexBuilder::new(&any.join("|"))
+            .case_insensitive(true)
+            .size_limit(1 << 26)
+            .build()
+            .unwrap_or_else(|e| unreachable!("{e}"))
+    }
+
+    fn alternatives(&self, section: &str, depth: usize) -> String {
+        if section == "topic" {
+            return r"[^\n]{1,60}?".to_owned();
+        }
+        let alternatives = self.sections.get(section).map_or(&[][..], Vec::as_slice);
+        let mut patterns = Vec::new();
+        for mut rest in alternatives.iter().copied().filter(|_| depth < DEEPEST) {
+            let mut pattern = String::new();
+            while let Some((before, after)) = rest.split_once('{') {
+                let (inner, behind) = after.split_once('}').unwrap_or((after, ""));
+                pattern += &regex::escape(before);
+                pattern += &self.alternatives(inner, depth + 1);
+                rest = behind;
+            }
+            patterns.push(pattern + &regex::escape(rest));
+        }
+        format!("(?:{})", patterns.join("|"))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use modloop_domain::ItemKind;
 
+use super::community::{Intent, Words};
+
 /// Stands for half a surrogate pair, which no Rust string can hold, until the answer is written as JSON.
 pub(crate) const LONE_SURROGATE: char = '\u{f8fe}';
 
@@ -50,7 +52,8 @@ impl Oddity {
     }
 
     /// What becomes of the text.
-    pub(crate) fn change(self, title: &mut Option<String>, body: &mut String) {
+    pub(crate) fn change(self, words: &mut Words) {
+        let Words { title, body, intent } = words;
         match self {
             Self::Image => body.clear(),
             Self::Longest => {
@@ -65,6 +68,7 @@ impl Oddity {
             }
             Self::Emoji => {
                 *title = title.as_ref().map(|_| "🎉🎉🎉".to_owned());
+                *intent = Intent::Ordinary;
                 *body = "👩‍👩‍👧‍👦 🔥🔥🔥 🏳️‍🌈 👍🏽".to_owned();
             }
             Self::AuthorGone | Self::Malformed => {}

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use super::community::{Intent, Language};
 use super::faults::Faults;
 use super::feed::{Feed, FeedItem};
 use super::server::{Site, router};
 use super::stats::{Counters, Stats};
-use super::world::{Extent, Fate, World};
+use super::world::{Extent, Fate, PostsByTheClock, World};
 use crate::ports::stable_port;
 
 /// How the stand-in behaves.
@@ -32,19 +33,23 @@ pub struct Options {
     pub allowance: u64,
     /// File that notes the port, so that a later start listens at the same address. Any free port without it.
     pub port_note: Option<PathBuf>,
+    /// File that notes when the language of a living feed shifts, so that it has shifted for a later start too.
+    /// Without it, it shifts [`Options::SHIFT_AFTER`] after every start.
+    pub shift_note: Option<PathBuf>,
 }
 
 /// When items arrive.
 #[derive(Debug, Clone, Copy)]
 pub enum Arrival {
-    /// All at the start, posted within the minute before. Their keys are new with every start, so that a
+    /// All at the start, posted within the minute before; more when [`Handle::post_more`] says so. Their keys are new with every start, so that a
     /// database that saw an earlier start has them all before it again.
     AllAtOnce {
         /// How many.
         items: u64,
     },
     /// One after the other for ever, with a history of [`Options::HISTORY`] items. The clock alone decides
-    /// which item arrives when, so another start goes on with the same items.
+    /// which item arrives when, so another start goes on with the same items. After [`Options::SHIFT_AFTER`]
+    /// r/city_talk speaks in [`Language::Shifted`].
     Live {
         /// Time between two items.
         every: Duration,
@@ -55,6 +60,9 @@ impl Options {
     /// Posts and comments of a usual feed.
     pub const HISTORY: u64 = 660;
 
+    /// How long a living feed talks as usual. Long enough for the monitor to learn what usual is.
+    pub const SHIFT_AFTER: Duration = Duration::from_secs(600);
+
     /// The whole feed at once, without faults.
     pub fn all_at_once(seed: u64) -> Self {
         Self {
@@ -64,6 +72,7 @@ impl Options {
             page_size: 100,
             allowance: 1000,
             port_note: None,
+            shift_note: None,
         }
     }
 
@@ -79,8 +88,8 @@ impl Options {
         Self { faults: Some(faults), page_size: 12, ..self }
     }
 
-    fn world(&self, now: DateTime<Utc>) -> World {
-        match self.arrival {
+    fn world(&self, now: DateTime<Utc>) -> anyhow::Result<World> {
+        Ok(match self.arrival {
             Arrival::AllAtOnce { items } => {
                 // Posted within a minute: a watermark of an earlier start is older than that.
                 let pace = TimeDelta::milliseconds((55_000 / items.max(1)).max(1).cast_signed());
@@ -91,11 +100,24 @@ impl Options {
             Arrival::Live { every } => {
                 let pace = TimeDelta::milliseconds(every.as_millis().max(1).try_into().unwrap_or(i64::MAX));
                 let feed = Feed::synthetic(self.seed, 0, DateTime::<Utc>::UNIX_EPOCH, pace);
+                let shift = noted_moment(self.shift_note.as_deref(), now + Self::SHIFT_AFTER)?;
+                let feed = feed.shifting_at(shift);
                 let from = feed.posted_by(now).saturating_sub(Self::HISTORY);
                 World::new(feed, Extent::Growing { from })
             }
-        }
+        })
     }
+}
+
+/// The moment in that file; where there is none, `otherwise`, noted there.
+fn noted_moment(file: Option<&Path>, otherwise: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
+    let Some(file) = file else { return Ok(otherwise) };
+    let noted = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(moment) = noted {
+        return Ok(moment);
+    }
+    std::fs::write(file, otherwise.to_rfc3339()).with_context(|| format!("write {}", file.display()))?;
+    Ok(otherwise)
 }
 
 /// What a client must have found once it has read everything.
@@ -107,8 +129,10 @@ pub struct Expected {
     pub comments: usize,
     /// Items that are no items, to be reported and left out.
     pub malformed: usize,
-    /// Of the readable ones, those written to insult.
-    pub offensive: usize,
+    /// Of the readable ones, those that insult somebody for all to see.
+    pub insults: usize,
+    /// Of the readable ones, those that insult a group in code.
+    pub coded_insults: usize,
 }
 
 /// Starts the server.
@@ -122,7 +146,7 @@ impl StandIn {
             TcpListener::bind(("127.0.0.1", port)).await.context("no free port for the Reddit stand-in")?;
         let url: Url = format!("http://{}", listener.local_addr()?).parse()?;
         let site = Arc::new(Site {
-            world: options.world(Utc::now()),
+            world: options.world(Utc::now())?,
             counters: Counters::new(options.allowance),
             faults: options.faults,
             page_size: options.page_size.max(1),
@@ -162,7 +186,17 @@ impl Handle {
         self.in_place().filter(FeedItem::is_readable).collect()
     }
 
-    /// The same in numbers.
+    /// Posts the next `count` items at once, a third of them in each community: from now on they are there,
+    /// also for [`Handle::expected_items`]. Only r/city_talk knows another language than the usual one. Returns
+    /// those that can be read, newest first.
+    pub fn post_more(&self, count: u64, language: Language) -> Result<Vec<FeedItem>, PostsByTheClock> {
+        let now = Utc::now();
+        let numbers = self.site.world.post_more(count, language, now)?;
+        let items = self.site.world.some(numbers, now).map(|shown| shown.item);
+        Ok(items.filter(FeedItem::is_readable).collect())
+    }
+
+    /// [`Handle::expected_items`] in numbers.
     pub fn expected(&self) -> Expected {
         let mut expected = Expected::default();
         for item in self.in_place() {
@@ -171,7 +205,9 @@ impl Handle {
                 (true, true) => expected.posts += 1,
                 (true, false) => expected.comments += 1,
             }
-            expected.offensive += usize::from(item.is_readable() && item.offensive);
+            let is = |intent| usize::from(item.is_readable() && item.intent == intent);
+            expected.insults += is(Intent::Insult);
+            expected.coded_insults += is(Intent::CodedInsult);
         }
         expected
     }
