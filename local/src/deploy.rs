@@ -29,9 +29,9 @@ pub struct Sam {
     pub repository: PathBuf,
     /// Folder for sam's own notes.
     pub folder: PathBuf,
-    /// ONNX Runtime library that travels with inference.
+    /// ONNX Runtime library that travels with inference and retrain.
     pub onnxruntime: PathBuf,
-    /// Model bundle that travels with inference; the one in models/champion when there is none.
+    /// Model bundle that travels with inference and retrain; the one in models/champion when there is none.
     pub bundle: Option<PathBuf>,
     /// File that sam's output is added to.
     pub log: PathBuf,

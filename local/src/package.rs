@@ -20,13 +20,15 @@ pub enum Function {
     Inference,
     /// Drift.
     Monitor,
+    /// Requests to new champions.
+    Retrain,
     /// Schema.
     Migrate,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Fetch, Self::Inference, Self::Monitor, Self::Migrate];
+    pub const ALL: [Self; 5] = [Self::Fetch, Self::Inference, Self::Monitor, Self::Retrain, Self::Migrate];
 
     /// Its package and binary, which is also what Lambda calls it in the local stack.
     pub fn name(self) -> &'static str {
@@ -34,8 +36,14 @@ impl Function {
             Self::Fetch => "modloop-fetch",
             Self::Inference => "modloop-inference",
             Self::Monitor => "modloop-monitor",
+            Self::Retrain => "modloop-retrain",
             Self::Migrate => "modloop-migrate",
         }
+    }
+
+    /// Whether the shipped model and what runs it are in its zip.
+    fn scores(self) -> bool {
+        matches!(self, Self::Inference | Self::Retrain)
     }
 }
 
@@ -58,9 +66,9 @@ pub struct Packaging {
     pub repository: PathBuf,
     /// How to compile.
     pub profile: Profile,
-    /// ONNX Runtime library that travels with inference.
+    /// ONNX Runtime library that travels with inference and retrain.
     pub onnxruntime: PathBuf,
-    /// Model bundle that travels with inference.
+    /// Model bundle that travels with inference and retrain.
     pub bundle: PathBuf,
     /// File that the compiler's output is added to.
     pub log: PathBuf,
@@ -74,7 +82,7 @@ impl Packaging {
             let folder = self.repository.join("target/functions").join(function.name());
             fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
             strip(&self.binary(function), &folder.join("bootstrap"))?;
-            if function == Function::Inference {
+            if function.scores() {
                 self.add_model(&folder)?;
             }
         }
@@ -95,7 +103,7 @@ impl Packaging {
             command.args(["--package", function.name()]);
         }
         command.args(["--color", "never"]).current_dir(&self.repository);
-        command.env("CARGO_TARGET_DIR", self.target());
+        command.env("CARGO_TARGET_DIR", target_folder(&self.repository));
         let launch = Launch {
             name: "compiling the functions".into(),
             command,
@@ -106,14 +114,12 @@ impl Packaging {
         launch.succeed(40).await
     }
 
-    fn target(&self) -> PathBuf {
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.repository.join("target"), PathBuf::from)
-    }
-
     fn binary(&self, function: Function) -> PathBuf {
         match self.profile {
-            Profile::Dev => self.target().join("debug").join(function.name()),
-            Profile::Release { .. } => self.target().join("lambda").join(function.name()).join("bootstrap"),
+            Profile::Dev => target_folder(&self.repository).join("debug").join(function.name()),
+            Profile::Release { .. } => {
+                target_folder(&self.repository).join("lambda").join(function.name()).join("bootstrap")
+            }
         }
     }
 
@@ -127,6 +133,11 @@ impl Packaging {
         copy(&self.onnxruntime, &folder.join("libonnxruntime.so"))?;
         copy_folder(&self.bundle, &folder.join("bundle"))
     }
+}
+
+/// Where cargo puts what it compiles.
+pub(crate) fn target_folder(repository: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from)
 }
 
 /// Cargo as a person would call it. `cargo run` tells us about our own package in variables that some build
@@ -206,17 +217,48 @@ mod tests {
         assert_eq!(fs::read_dir(&to).expect("list").count(), 1);
     }
 
+    fn packaging(place: &Path) -> Packaging {
+        Packaging {
+            repository: place.into(),
+            profile: Profile::Dev,
+            onnxruntime: place.join("libonnxruntime.so.1.24"),
+            bundle: place.join("models/champion"),
+            log: place.join("log"),
+        }
+    }
+
     #[test]
     fn a_missing_bundle_is_named() {
         let place = tempfile::tempdir().expect("a folder");
-        let packaging = Packaging {
-            repository: place.path().into(),
-            profile: Profile::Dev,
-            onnxruntime: place.path().join("libonnxruntime.so"),
-            bundle: place.path().join("models/champion"),
-            log: place.path().join("log"),
-        };
-        let error = packaging.add_model(place.path()).expect_err("no bundle").to_string();
+        let error = packaging(place.path()).add_model(place.path()).expect_err("no bundle").to_string();
         assert!(error.contains("models/champion holds no model bundle"), "{error}");
+    }
+
+    #[test]
+    fn a_model_lies_where_functions_look_for_it() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (packaging, folder) = (packaging(place.path()), place.path().join("zip"));
+        for folder in [&folder, &packaging.bundle] {
+            fs::create_dir_all(folder).expect("create");
+        }
+        fs::write(&packaging.onnxruntime, "a library").expect("write");
+        fs::write(packaging.bundle.join("bundle.json"), "{}").expect("write");
+
+        packaging.add_model(&folder).expect("copies");
+        assert_eq!(fs::read_to_string(folder.join("libonnxruntime.so")).expect("read"), "a library");
+        assert_eq!(fs::read_to_string(folder.join("bundle/bundle.json")).expect("read"), "{}");
+    }
+
+    /// What `sam deploy` finds no folder for, it refuses; a folder that the template does not name is never deployed.
+    #[test]
+    fn the_template_deploys_just_these_functions() {
+        let template = include_str!("../../infra/template.yaml");
+        let lines =
+            template.lines().filter_map(|line| line.trim().strip_prefix("CodeUri: ../target/functions/"));
+        let mut deployed: Vec<&str> = lines.collect();
+        let mut packaged = Function::ALL.map(Function::name).to_vec();
+        deployed.sort_unstable();
+        packaged.sort_unstable();
+        assert_eq!(deployed, packaged);
     }
 }
