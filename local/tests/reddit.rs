@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use modloop_domain::{Fullname, SubredditName};
-use modloop_local::reddit::{Arrival, CLIENT_ID, CLIENT_SECRET, Faults, Handle, Options, StandIn};
+use modloop_local::labeler::feed_judge;
+use modloop_local::reddit::{
+    Arrival, CLIENT_ID, CLIENT_SECRET, Faults, FeedItem, Handle, Intent, Language, Options, StandIn,
+};
 use modloop_reddit::{
     BadItem, Deadline, Gone, ItemState, Page, RedditClient, RedditCredentials, RedditError, RedditSettings,
     Retries, Sighting, SubredditProblem,
@@ -173,4 +177,81 @@ async fn a_living_feed_goes_on_where_an_earlier_start_was() {
     let kept = after.iter().find(|item| item.fullname == before[0].fullname).expect("still there");
     assert_eq!((&kept.body, kept.created_at), (&before[0].body, before[0].created_at));
     assert!(after[0].created_at > before[0].created_at, "new items arrive");
+}
+
+/// How many of the items are what.
+fn counted(items: &[FeedItem], intent: Intent) -> usize {
+    items.iter().filter(|item| item.intent == intent).count()
+}
+
+#[tokio::test]
+async fn what_is_posted_later_is_read_like_the_rest() {
+    let (stand_in, client) = start(Options::all_at_once(1)).await;
+    let first = stand_in.expected_items();
+    assert_eq!((first.len(), stand_in.expected().coded_insults), (658, 0));
+
+    let mut all = first.clone();
+    for count in [600, 24, 7] {
+        let posted = stand_in.post_more(count, Language::Shifted).expect("a feed without a clock");
+        assert!(posted.len() as u64 >= count - 3, "{} of {count} can be read", posted.len());
+        let newest = &all[0];
+        assert!(
+            posted.iter().all(|item| item.created_at >= newest.created_at && item.created_at <= Utc::now())
+        );
+        all.splice(0..0, posted);
+    }
+    assert_eq!(names(all.iter().map(|item| &item.fullname)).len(), all.len(), "every key once");
+    let (sightings, _bad) = read_all(&client, &stand_in.subreddits()).await;
+    assert_eq!(sightings.len(), all.len(), "nothing twice");
+    assert_eq!(names(sightings.iter().map(|s| &s.fullname)), names(all.iter().map(|item| &item.fullname)));
+    let expected = stand_in.expected();
+    assert_eq!(expected.posts + expected.comments, all.len());
+    assert_eq!(expected.coded_insults, counted(&all, Intent::CodedInsult));
+    assert_eq!(expected.insults, counted(&all, Intent::Insult));
+}
+
+#[tokio::test]
+async fn a_text_that_went_over_reddit_is_judged_as_it_was_meant() {
+    let (stand_in, client) = start(Options::all_at_once(3)).await;
+    stand_in.post_more(600, Language::Shifted).expect("a feed without a clock");
+    let (sightings, _bad) = read_all(&client, &stand_in.subreddits()).await;
+    let judge = feed_judge();
+    for written in stand_in.expected_items() {
+        let read = sightings.iter().find(|s| s.fullname == written.fullname).expect("it is there");
+        let ItemState::Live(item) = &read.state else { panic!("{} is gone", written.fullname) };
+        let text = item.text.scored();
+        assert_eq!(judge("offensive", &text), written.intent.is_insult(), "{:?}: {text}", written.intent);
+        if written.intent != Intent::Insult {
+            assert_eq!(judge("hate", &text), written.intent.is_insult(), "{:?}: {text}", written.intent);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_usual_day_brings_no_code() {
+    let stand_in = StandIn::start(Options::all_at_once(1)).await.expect("a stand-in");
+    let posted = stand_in.post_more(300, Language::Usual).expect("a feed without a clock");
+    assert_eq!(counted(&posted, Intent::CodedInsult) + counted(&posted, Intent::Innocent), 0);
+    assert!(counted(&posted, Intent::Insult) > 0);
+}
+
+#[tokio::test]
+async fn a_living_feed_shifts_when_the_first_start_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let note = folder.path().join("shift");
+    let live = || Options { shift_note: Some(note.clone()), ..Options::live(1, Duration::from_secs(1)) };
+    let first = StandIn::start(live()).await.expect("a stand-in");
+    assert_eq!(first.expected().coded_insults, 0);
+    assert!(first.post_more(1, Language::Shifted).is_err(), "the clock posts");
+    let noted: DateTime<Utc> = std::fs::read_to_string(&note).expect("a note").parse().expect("a moment");
+    assert!((noted - Utc::now() - TimeDelta::seconds(600)).abs() < TimeDelta::seconds(60), "{noted}");
+    drop(first);
+
+    // As if the first start had been twenty minutes ago.
+    let earlier = noted - TimeDelta::minutes(20);
+    std::fs::write(&note, earlier.to_rfc3339()).expect("a note");
+    let items = StandIn::start(live()).await.expect("a stand-in").expected_items();
+    let (before, after): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.created_at < earlier);
+    assert_eq!(counted(&before, Intent::CodedInsult), 0);
+    assert!(counted(&after, Intent::CodedInsult) > after.len() / 20, "of {}", after.len());
 }
