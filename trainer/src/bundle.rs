@@ -50,7 +50,7 @@ pub(crate) fn run(options: BundleOptions) -> Result<()> {
 /// Calibrates and measures on the answers that training would have seen: a label that some sources only
 /// ever affirm would otherwise be calibrated as if nearly everything had it.
 pub(crate) fn assemble(options: BundleOptions) -> Result<Report> {
-    let record = TrainingRecord::read(&options.checkpoint.join("training.json"))?;
+    let record = TrainingRecord::read(&options.checkpoint.join(modloop_trainer::checkpoint::RECORD))?;
     let dev = data::read(&options.dev, &record.labels)?;
     // What words suggest may teach, but a probability must be held against what people said.
     let mix = Mix { by_words: BTreeSet::new(), ..record.hyperparameters.mix };

@@ -16,6 +16,9 @@ use crate::record::TrainingRecord;
 use crate::tokens::TextTokenizer;
 use crate::weights::{self, Head};
 
+/// How a checkpoint came about.
+pub const RECORD: &str = "training.json";
+
 /// Where checkpoints of one run are written. The directory always holds the newest complete one.
 #[derive(Debug)]
 pub struct CheckpointDir {
@@ -65,7 +68,7 @@ impl CheckpointDir {
         fs::create_dir_all(dir).map_err(TrainError::io("create", dir))?;
         write_json(&dir.join("config.json"), &self.config)?;
         write_json(&dir.join("tokenizer.json"), &self.tokenizer)?;
-        write_json(&dir.join("training.json"), record)?;
+        write_json(&dir.join(RECORD), record)?;
         write_weights(model, &dir.join("model.safetensors"))
     }
 }

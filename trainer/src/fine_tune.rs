@@ -80,8 +80,8 @@ impl Base {
         if let Some(dropout) = options.dropout {
             config = config.with_dropout(dropout);
         }
-        // A bundle's tokenizer reads symbols as the bundle was taught to.
-        let as_words = options.symbols_as_words && start.manifest().is_none();
+        // The tokenizer of a model trained before reads symbols as that model was taught to.
+        let as_words = options.symbols_as_words && start.lineage().is_none();
         let symbols = if as_words { Symbols::AsWords } else { Symbols::AsTheyAre };
         let tokenizer = TextTokenizer::read(&start.tokenizer(), &config, options.max_tokens, symbols)?;
         Ok(Self { config, whole_config, tokenizer })
@@ -98,8 +98,8 @@ fn new_record(
     TrainingRecord {
         labels: options.labels.clone(),
         base_model,
-        parent: start.manifest().map(|manifest| manifest.version.clone()),
-        data_sources: lines.sources(options, start.manifest()),
+        parent: start.lineage().and_then(|lineage| lineage.version.clone()),
+        data_sources: lines.sources(options, start.lineage()),
         data_sha256: lines.epochs.sha256(),
         hyperparameters: Hyperparameters {
             settings: options.settings(),

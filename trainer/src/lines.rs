@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use modloop_bundle::Manifest;
 use modloop_domain::Label;
 use modloop_trainer::epochs::Epochs;
 use modloop_trainer::mix::Mix;
 use modloop_trainer::record::DataSource;
+use modloop_trainer::start::Lineage;
 use modloop_trainer::tokens::{Encoded, TextTokenizer};
 use modloop_trainer::{TrainError, augment, data, mix, templates};
 
@@ -75,14 +75,14 @@ impl Lines {
         }
     }
 
-    /// What the model has learnt from when it is done: its parent's sources, and those of this run.
-    pub(crate) fn sources(&self, options: &TrainOptions, parent: Option<&Manifest>) -> Vec<DataSource> {
+    /// What the model has learnt from when it is done: what it came with, and the lines of this run.
+    pub(crate) fn sources(&self, options: &TrainOptions, before: Option<&Lineage>) -> Vec<DataSource> {
         let mut licences: BTreeMap<String, String> = BTreeMap::new();
         let mut lines = self.replay_by_source.clone();
-        for known in parent.iter().flat_map(|manifest| &manifest.data_sources) {
+        for known in before.iter().flat_map(|lineage| &lineage.data_sources) {
             licences.insert(known.name.clone(), known.licence.clone());
-            // The parent's count holds what is replayed now.
-            lines.insert(known.name.clone(), known.lines as usize);
+            // What it came with holds what is replayed now.
+            lines.insert(known.name.clone(), known.lines);
         }
         for (name, count) in &self.new_by_source {
             *lines.entry(name.clone()).or_default() += count;

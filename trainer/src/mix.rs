@@ -111,7 +111,7 @@ impl Mix {
             match self.by_words.contains(label).then(|| words::guess(&example.text)) {
                 None => harmless.then_some(false),
                 Some(Guess::Abusive) => Some(true),
-                Some(Guess::Unsure) => None,
+                Some(Guess::Unsure) => harmless.then_some(false),
                 Some(Guess::Clean) => {
                     let cleared = !example.weak && example.answers.contains(&Some(false));
                     (harmless || cleared).then_some(false)
@@ -245,6 +245,23 @@ mod tests {
         assert_eq!(answered("a fine day", false, Some(false)), Some(false));
         assert_eq!(answered("a fine day", false, Some(true)), None, "hate may be politely put");
         assert_eq!(answered("a fine day", true, Some(false)), None, "weak lines were not annotated");
+        assert_eq!(answered("this fucking printer", true, Some(false)), None, "nor is swearing at things");
+    }
+
+    #[test]
+    fn swearing_in_a_harmless_weak_line_is_no_offence() {
+        let [_, offensive] = <[Label; 2]>::try_from(labels()).expect("two labels");
+        let mix = Mix {
+            by_words: [offensive.clone()].into(),
+            weak_negatives: [offensive].into(),
+            ..Mix::default()
+        };
+        let answered = |text: &str| {
+            let line = Example { text: text.to_owned(), ..example("weak", [Some(false), None]) };
+            mix.answered(vec![line], &labels())[0].answers[1]
+        };
+        assert_eq!(answered("this is fucking great"), Some(false));
+        assert_eq!(answered("you idiot"), Some(true));
     }
 
     #[test]

@@ -20,18 +20,19 @@ use modloop_trainer::{TrainError, record};
 /// What to train, on what, and how.
 #[derive(Debug, Args)]
 pub(crate) struct TrainOptions {
-    /// Options in TOML, such as models/champion/recipe.toml; one that is given here replaces the file's
+    /// Options in TOML, such as models/champion/recipe.toml, repeatable: a later file wins over an earlier one, and an
+    /// option that is given here over both
     // Read before the other options are: see the module `recipe`.
-    #[arg(long, value_name = "FILE")]
-    recipe: Option<PathBuf>,
-    /// Base model in Hugging Face layout (config.json, model.safetensors, tokenizer.json), or a bundle to go on from, as
-    /// a folder or .tar.gz
+    #[arg(long = "recipe", value_name = "FILE")]
+    recipes: Vec<PathBuf>,
+    /// Base model in Hugging Face layout (config.json, model.safetensors, tokenizer.json); or what to go on from: a
+    /// checkpoint of an earlier run, or a bundle, as a folder or .tar.gz
     #[arg(long)]
     pub(crate) base: PathBuf,
-    /// What the base model's publisher calls it, for the record; a bundle knows
+    /// What the base model's publisher calls it, for the record; what was trained before knows
     #[arg(long)]
     base_name: Option<String>,
-    /// The base model's licence, for the record; a bundle knows
+    /// The base model's licence, for the record; what was trained before knows
     #[arg(long)]
     base_licence: Option<String>,
     /// Training data, JSON lines, plain or .gz; or a folder of such files
@@ -209,19 +210,18 @@ impl TrainOptions {
         weights
     }
 
-    /// The base model as options name it, or as the bundle does that training starts from.
+    /// The base model: as what training starts from knows it, else as options name it.
     pub(crate) fn base_model(&self, start: &Start) -> Result<BaseModel, TrainError> {
-        let known = start.manifest().map(|manifest| &manifest.base_model);
-        let missing = |option| TrainError::Mix(format!("{option} is missing; only a bundle can do without"));
-        let name = self.base_name.clone().or(known.map(|base| base.name.clone()));
-        let licence = self.base_licence.clone().or(known.map(|base| base.licence.clone()));
+        if let Some(lineage) = start.lineage() {
+            return Ok(lineage.base_model.clone());
+        }
+        let missing = |option| {
+            TrainError::Mix(format!("{option} is missing; only a model trained before can do without"))
+        };
         Ok(BaseModel {
-            name: name.ok_or_else(|| missing("--base-name"))?,
-            licence: licence.ok_or_else(|| missing("--base-licence"))?,
-            sha256: match known {
-                Some(base) => base.sha256.clone(),
-                None => record::sha256(start.weights())?,
-            },
+            name: self.base_name.clone().ok_or_else(|| missing("--base-name"))?,
+            licence: self.base_licence.clone().ok_or_else(|| missing("--base-licence"))?,
+            sha256: record::sha256(start.weights())?,
         })
     }
 

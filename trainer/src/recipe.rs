@@ -2,35 +2,40 @@
 //! arguments, so that there is one list of options, with one set of defaults, checks and explanations.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
-/// Puts the options of `--recipe FILE` in its place. An option that the command line names too is left out.
+/// Puts the options of each `--recipe FILE` in its place: a later file wins over an earlier one. An option that the
+/// command line names too is left out.
 pub(crate) fn expand(arguments: Vec<OsString>) -> Result<Vec<OsString>> {
-    let Some(file) = recipe_in(&arguments) else { return Ok(arguments) };
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let recipe: Map<String, Value> =
-        toml::from_str(&text).with_context(|| format!("{} is no TOML", file.display()))?;
+    let mut recipe = Map::new();
+    for file in recipes_in(&arguments) {
+        recipe.extend(read(&file)?);
+    }
     let given: Vec<String> = arguments.iter().filter_map(|a| option_name(a.to_str()?)).collect();
     let taken = recipe.iter().filter(|(name, _)| !given.contains(&dashed(name)));
     let mut options = Vec::new();
     for (name, value) in taken {
-        options.extend(arguments_of(name, value).with_context(|| file.display().to_string())?);
+        options.extend(arguments_of(name, value).context("in a recipe")?);
     }
     // Behind the name of the program and of the command.
     let (command, rest) = arguments.split_at(arguments.len().min(2));
     Ok([command.to_vec(), options.into_iter().map(OsString::from).collect(), rest.to_vec()].concat())
 }
 
-fn recipe_in(arguments: &[OsString]) -> Option<PathBuf> {
-    let behind = |flag: &OsString| {
-        let at = arguments.iter().position(|a| a == flag)?;
-        arguments.get(at + 1).map(PathBuf::from)
+fn read(file: &Path) -> Result<Map<String, Value>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is no TOML", file.display()))
+}
+
+fn recipes_in(arguments: &[OsString]) -> Vec<PathBuf> {
+    let at = |at: usize| match arguments[at].to_str()? {
+        "--recipe" => arguments.get(at + 1).map(PathBuf::from),
+        argument => argument.strip_prefix("--recipe=").map(PathBuf::from),
     };
-    let joined = || arguments.iter().find_map(|a| a.to_str()?.strip_prefix("--recipe=").map(PathBuf::from));
-    behind(&OsString::from("--recipe")).or_else(joined)
+    (0..arguments.len()).filter_map(at).collect()
 }
 
 /// `batch-size` of `--batch-size` and `--batch-size=8`.
@@ -116,6 +121,14 @@ mod tests {
             "--templates",
         ];
         assert_eq!(found, [&arguments[..2], &options, &arguments[2..]].concat());
+    }
+
+    #[test]
+    fn a_later_recipe_wins() {
+        let (_one, first) = recipe("epochs = 1\nseed = 1\n[limit]\na = 1\n");
+        let (_two, second) = recipe("seed = 2\n[limit]\nb = 2\n");
+        let found = expanded(&["m", "train", "--recipe", &first, "--recipe", &second]).expect("arguments");
+        assert_eq!(found[2..5], ["--epochs=1", "--limit=b=2", "--seed=2"]);
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Saved {
         let path = dir.join(POSITION);
         let text = fs::read(&path).map_err(TrainError::io("read", &path))?;
         let position = serde_json::from_slice(&text).map_err(TrainError::base(&path))?;
-        let record = TrainingRecord::read(&dir.join("training.json"))?;
+        let record = TrainingRecord::read(&dir.join(crate::checkpoint::RECORD))?;
         for name in ["model.safetensors", OPTIMIZER] {
             tch::Tensor::read_safetensors(dir.join(name)).map_err(TrainError::base(&dir.join(name)))?;
         }

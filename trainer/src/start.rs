@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use modloop_bundle::{Bundle, Manifest, files, restore, unpack};
-use modloop_domain::Label;
+use modloop_domain::{Label, ModelVersion};
 use tempfile::TempDir;
 
 use crate::TrainError;
-use crate::checkpoint::labels_of;
+use crate::checkpoint::{RECORD, labels_of};
 use crate::config::BertConfig;
+use crate::record::{BaseModel, DataSource, TrainingRecord};
 use crate::weights::Head;
 
 /// Files to start from, and what is known about them.
@@ -21,8 +22,46 @@ pub struct Start {
     manifest: Option<Manifest>,
     /// Labels of the head, none where there is no head.
     labels: Vec<Label>,
+    lineage: Option<Lineage>,
     /// Holds what had to be unpacked or restored.
     _work: Option<TempDir>,
+}
+
+/// Where a model comes from that was fine-tuned before.
+#[derive(Debug, Clone)]
+pub struct Lineage {
+    /// The model that was pre-trained.
+    pub base_model: BaseModel,
+    /// The last bundle on the way here.
+    pub version: Option<ModelVersion>,
+    /// What it learnt from so far.
+    pub data_sources: Vec<DataSource>,
+}
+
+impl From<&Manifest> for Lineage {
+    fn from(manifest: &Manifest) -> Self {
+        let base = &manifest.base_model;
+        let sources = manifest.data_sources.iter().map(|source| DataSource {
+            name: source.name.clone(),
+            licence: source.licence.clone(),
+            lines: source.lines as usize,
+        });
+        Self {
+            base_model: BaseModel {
+                name: base.name.clone(),
+                licence: base.licence.clone(),
+                sha256: base.sha256.clone(),
+            },
+            version: Some(manifest.version.clone()),
+            data_sources: sources.collect(),
+        }
+    }
+}
+
+impl From<TrainingRecord> for Lineage {
+    fn from(record: TrainingRecord) -> Self {
+        Self { base_model: record.base_model, version: record.parent, data_sources: record.data_sources }
+    }
 }
 
 impl Start {
@@ -51,11 +90,13 @@ impl Start {
             }
         };
         let labels = manifest.labels.clone();
+        let lineage = Some(Lineage::from(&manifest));
         Ok(Self {
             dir: bundle.dir().to_owned(),
             weights,
             manifest: Some(manifest),
             labels,
+            lineage,
             _work: Some(work),
         })
     }
@@ -65,8 +106,11 @@ impl Start {
         // A checkpoint of ours names its labels; what other programs call theirs is not known to mean the same.
         let ours = config.get("classifier_pooling").is_some_and(|pooling| pooling == "mean");
         let labels = if ours { labels_of(&config).unwrap_or_default() } else { Vec::new() };
+        let record = dir.join(RECORD);
+        let lineage =
+            if ours && record.exists() { Some(TrainingRecord::read(&record)?.into()) } else { None };
         let weights = dir.join(files::WEIGHTS);
-        Ok(Self { dir: dir.to_owned(), weights, manifest: None, labels, _work: None })
+        Ok(Self { dir: dir.to_owned(), weights, manifest: None, labels, lineage, _work: None })
     }
 
     /// The path of config.json.
@@ -87,6 +131,11 @@ impl Start {
     /// What the bundle says of itself, when it is one.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// Where it comes from; nothing is known of a base model.
+    pub fn lineage(&self) -> Option<&Lineage> {
+        self.lineage.as_ref()
     }
 
     /// The head for `wanted` labels: what is known about them already, the rest fresh.
