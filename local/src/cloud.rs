@@ -27,6 +27,8 @@ pub struct CloudFiles {
     pub folder: PathBuf,
     /// File that its messages are added to, the functions' output among them.
     pub log: PathBuf,
+    /// Address of the training jobs' stand-in, which the cloud lacks; functions then find it there.
+    pub sagemaker: Option<String>,
 }
 
 /// A running local cloud. Dropping it stops it and every function it runs.
@@ -117,6 +119,7 @@ fn command(files: &CloudFiles, port: u16, endpoint: &Endpoint) -> Command {
         .env("TMPDIR", folder.join("tmp"))
         .env("STATE_DIR", folder.join("state"))
         .env("S3_DATA_DIR", folder.join("s3"));
+    command.envs(files.sagemaker.as_ref().map(|url| ("AWS_ENDPOINT_URL_SAGEMAKER", url)));
     command
 }
 

@@ -70,6 +70,13 @@ impl Endpoint {
         Err(Refusal { action: action.to_owned(), status, code, message }.into())
     }
 
+    /// Writes an S3 object, `bucket/key`.
+    pub async fn put_object(&self, object: &str, content: &'static str) -> Result<()> {
+        let request = self.client.put(format!("{}/{object}", self.url)).body(content);
+        request.send().await.and_then(reqwest::Response::error_for_status)?;
+        Ok(())
+    }
+
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url))
     }

@@ -94,7 +94,9 @@ impl Process {
             let _ = log.read_to_end(&mut written);
         }
         let text = String::from_utf8_lossy(&written);
-        let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        // Of a line that was written over and over, as progress is, the last writing.
+        let shown = text.lines().map(|line| line.rsplit('\r').next().unwrap_or(line));
+        let all: Vec<&str> = shown.filter(|line| !line.trim().is_empty()).collect();
         let tail = &all[all.len().saturating_sub(lines)..];
         format!("{}\n(the whole log: {})", tail.join("\n"), self.log.display())
     }
@@ -223,7 +225,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("logs/out");
         shell("echo of an earlier run", &log).start().expect("starts").wait().await.expect("ends");
-        let mut process = shell("echo said; echo complained >&2; exit 3", &log).start().expect("starts");
+        let mut process =
+            shell(r"printf 'half\rsaid\n'; echo complained >&2; exit 3", &log).start().expect("starts");
         let status = process.wait().await.expect("ends");
         assert_eq!(status.code(), Some(3));
         let tail = process.last_words(5);

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use modloop_local::cloud::{Cloud, CloudFiles};
-use modloop_local::sagemaker::{Options, StandIn, Trainer};
+use modloop_local::sagemaker::{Image, Options, StandIn, Trainer};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -34,8 +35,12 @@ impl Scene {
             program.display()
         );
         let place = tempfile::tempdir()?;
-        let files =
-            CloudFiles { program, folder: place.path().join("cloud"), log: place.path().join("cloud.log") };
+        let files = CloudFiles {
+            program,
+            folder: place.path().join("cloud"),
+            log: place.path().join("cloud.log"),
+            sagemaker: None,
+        };
         let cloud = Cloud::start(&files).await?;
         let s3 = s3(cloud.endpoint().url());
         s3.create_bucket().bucket("data").send().await?;
@@ -54,14 +59,18 @@ impl Scene {
     }
 
     async fn start(&mut self) -> Result<()> {
+        let trainer = Trainer { program: self.place.path().join("trainer"), environment: Vec::new() };
+        self.start_with(watch::channel(Image::Ready(trainer)).1).await
+    }
+
+    async fn start_with(&mut self, image: watch::Receiver<Image>) -> Result<()> {
         // First the old one ends.
         self.stand_in = None;
         let (events, receiver) = unbounded_channel();
         self.events = receiver;
-        let trainer = Trainer { program: self.place.path().join("trainer"), environment: Vec::new() };
         let options = Options {
             folder: self.place.path().join("jobs"),
-            trainer,
+            image,
             s3_endpoint: self.cloud.endpoint().url().to_owned(),
             events,
         };
@@ -232,5 +241,26 @@ async fn a_job_that_was_cut_off_goes_on_from_its_checkpoints() -> Result<()> {
     scene.start().await?;
     scene.until("Completed").await?;
     assert_eq!(scene.stand_in.as_ref().map(StandIn::jobs), Some(1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_waits_for_its_image() -> Result<()> {
+    let mut scene = Scene::new("echo whole > model/bundle.json").await?;
+    let (registry, image) = watch::channel(Image::Pulling);
+    scene.start_with(image).await?;
+    scene.call("CreateTrainingJob", &request()).await.expect("created");
+    assert_eq!(scene.describe().await["SecondaryStatus"], "Starting");
+    let program = scene.place.path().join("trainer");
+    registry.send_replace(Image::Ready(Trainer { program, environment: Vec::new() }));
+    scene.until("Completed").await?;
+
+    let (_registry, image) = watch::channel(Image::Missing("it does not compile".to_owned()));
+    scene.start_with(image).await?;
+    let mut request = request();
+    request["TrainingJobName"] = json!("run-2");
+    scene.call("CreateTrainingJob", &request).await.expect("created");
+    let event = scene.until("Failed").await?;
+    assert_eq!(event["detail"]["FailureReason"], "ClientError: the image: it does not compile");
     Ok(())
 }

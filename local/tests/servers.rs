@@ -69,6 +69,7 @@ fn cloud_files(place: &Path) -> Result<CloudFiles> {
         program: tool("cloud/bin/ministack")?,
         folder: place.join("cloud"),
         log: place.join("cloud.log"),
+        sagemaker: None,
     })
 }
 

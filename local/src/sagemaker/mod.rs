@@ -10,32 +10,44 @@ mod container;
 mod job;
 mod protocol;
 mod storage;
+mod trainer;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::ports::stable_port;
 
-pub use work::Trainer;
+pub use trainer::{Sources, Trainer};
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Folder for the jobs: what they were asked, their inputs, checkpoints and logs.
     pub folder: PathBuf,
-    /// The program that stands for the container.
-    pub trainer: Trainer,
+    /// What stands for the container's image. Jobs wait until it is there, as for one that is pulled.
+    pub image: watch::Receiver<Image>,
     /// Address of the cloud whose S3 holds inputs and outputs.
     pub s3_endpoint: String,
     /// Where to send each change of state: the body of an EventBridge event.
     pub events: mpsc::UnboundedSender<Value>,
+}
+
+/// What stands for the training image.
+#[derive(Debug, Clone)]
+pub enum Image {
+    /// It is on its way.
+    Pulling,
+    /// It can be run.
+    Ready(Trainer),
+    /// It cannot be had, for this reason: every job fails with it.
+    Missing(String),
 }
 
 /// A running stand-in. Dropping it stops its jobs' processes; the jobs go on at the next start.
@@ -49,9 +61,7 @@ pub struct StandIn {
 impl StandIn {
     /// Starts listening, and resumes the jobs that were cut off.
     pub async fn start(options: Options) -> Result<Self> {
-        std::fs::create_dir_all(&options.folder)
-            .with_context(|| format!("create {}", options.folder.display()))?;
-        let port = stable_port(&options.folder.join("port"))?;
+        let port = port(&options.folder)?;
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .with_context(|| format!("listen on port {port} for training jobs"))?;
@@ -62,7 +72,12 @@ impl StandIn {
             // Ends with the task; there is nobody to tell about a failed accept.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { url: format!("http://127.0.0.1:{port}"), jobs, server })
+        Ok(Self { url: url(port), jobs, server })
+    }
+
+    /// The address that one with this folder will have, for programs that must know it before.
+    pub fn address(folder: &Path) -> Result<String> {
+        port(folder).map(url)
     }
 
     /// Its address, for `AWS_ENDPOINT_URL_SAGEMAKER`.
@@ -74,6 +89,15 @@ impl StandIn {
     pub fn jobs(&self) -> usize {
         self.jobs.count()
     }
+}
+
+fn port(folder: &Path) -> Result<u16> {
+    std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    stable_port(&folder.join("port"))
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 impl Drop for StandIn {

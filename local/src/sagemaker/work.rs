@@ -1,9 +1,8 @@
 //! Running jobs: one after the other goes through Starting, Downloading, Training, Uploading.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,20 +17,12 @@ use tokio::task::JoinHandle;
 
 use crate::processes::{Launch, Process};
 
-use super::Options;
 use super::container::Root;
 use super::job::{Job, Status};
 use super::protocol::Refusal;
 use super::storage;
-
-/// The program that stands for the training image.
-#[derive(Debug, Clone)]
-pub struct Trainer {
-    /// `modloop-train`.
-    pub program: PathBuf,
-    /// What the image would set: where libraries lie, how many threads.
-    pub environment: Vec<(OsString, OsString)>,
-}
+use super::trainer::Trainer;
+use super::{Image, Options};
 
 /// SageMaker sends SIGTERM and allows two minutes.
 const GRACE: Duration = Duration::from_secs(120);
@@ -157,6 +148,10 @@ impl Jobs {
             let entry = known.get(name).context("the job is gone")?;
             (entry.job.clone(), Arc::clone(&entry.stop))
         };
+        let trainer = match self.image().await {
+            Ok(trainer) => trainer,
+            Err(reason) => return Ok(Ending::Failed(format!("ClientError: the image: {reason}"))),
+        };
         let folder = self.options.folder.join(name);
         let root = Root::new(&folder);
         self.change(name, |job| job.secondary = "Downloading".to_owned());
@@ -168,7 +163,7 @@ impl Jobs {
             job.started.get_or_insert(Utc::now());
         });
         let limit = job.request["StoppingCondition"]["MaxRuntimeInSeconds"].as_u64().unwrap_or(LONGEST_RUN);
-        let process = self.launch(&root, &folder)?.start()?;
+        let process = launch(&trainer, &root, &folder).start()?;
         let ending = watch(process, &stop, Duration::from_secs(limit)).await?;
         if let Ending::Failed(reason) = ending {
             let said = root.failure().unwrap_or(reason);
@@ -180,19 +175,15 @@ impl Jobs {
         Ok(ending)
     }
 
-    fn launch(&self, root: &Root, folder: &std::path::Path) -> Result<Launch> {
-        let Trainer { program, environment } = &self.options.trainer;
-        let mut command = Command::new(program);
-        command.args(["sagemaker", "train"]).current_dir(root.path()).env_clear();
-        command.env("PATH", "/usr/bin:/bin").env("MODLOOP_ML_ROOT", root.path());
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
-        Ok(Launch {
-            name: "the trainer".into(),
-            command,
-            log: folder.join("training.log"),
-            stop_signal: Signal::SIGTERM,
-            grace: GRACE,
-        })
+    /// Waits for the image; an error is the reason why there will be none.
+    async fn image(&self) -> Result<Trainer, String> {
+        let mut image = self.options.image.clone();
+        let settled = image.wait_for(|image| !matches!(image, Image::Pulling)).await;
+        match settled.as_deref() {
+            Ok(Image::Ready(trainer)) => Ok(trainer.clone()),
+            Ok(Image::Missing(reason)) => Err(reason.clone()),
+            Ok(Image::Pulling) | Err(_) => Err("nobody prepares it any more".to_owned()),
+        }
     }
 
     /// Changes a job, writes it down, and tells whoever listens.
@@ -214,6 +205,20 @@ impl Jobs {
     fn tell(&self, job: &Job) {
         // Nobody listens any more while everything is being stopped.
         let _ = self.options.events.send(job.event());
+    }
+}
+
+fn launch(trainer: &Trainer, root: &Root, folder: &Path) -> Launch {
+    let mut command = Command::new(&trainer.program);
+    command.args(["sagemaker", "train"]).current_dir(root.path()).env_clear();
+    command.env("PATH", "/usr/bin:/bin").env("MODLOOP_ML_ROOT", root.path());
+    command.envs(trainer.environment.iter().map(|(name, value)| (name, value)));
+    Launch {
+        name: "the trainer".into(),
+        command,
+        log: folder.join("training.log"),
+        stop_signal: Signal::SIGTERM,
+        grace: GRACE,
     }
 }
 
