@@ -51,6 +51,17 @@ pub enum Login {
 }
 
 impl Login {
+    /// The form in which a secret is read, for whoever stores it.
+    pub fn to_secret(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Basic { username, password } => {
+                Some(serde_json::json!({"username": username, "password": password.reveal()}))
+            }
+            Self::Bearer { token } => Some(serde_json::json!({"token": token.reveal()})),
+            Self::Aws(_) | Self::None => None,
+        }
+    }
+
     /// Whether something secret travels with each request.
     pub(crate) fn sends_a_secret(&self) -> bool {
         matches!(self, Self::Basic { .. } | Self::Bearer { .. })
@@ -69,6 +80,15 @@ mod tests {
         let bearer: Login = serde_json::from_str(r#"{"token":"sesame"}"#).expect("a login");
         assert!(matches!(bearer, Login::Bearer { .. }));
         assert!(!format!("{bearer:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        for stored in [r#"{"password":"sesame","username":"me"}"#, r#"{"token":"sesame"}"#] {
+            let login: Login = serde_json::from_str(stored).expect("a login");
+            assert_eq!(login.to_secret().map(|secret| secret.to_string()).as_deref(), Some(stored));
+        }
+        assert_eq!(Login::None.to_secret(), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What inference asks of the store: texts to score, and a place for the scores.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use modloop_domain::{
@@ -107,7 +108,31 @@ pub(crate) const OLDEST_UNSCORED: &str = "
     select extract(epoch from now() - min(pending_since))::float8
     from items where pending_since is not null";
 
+const FLAGGED: &str = "
+    select i.fullname, p.decision <> 'allow' as flagged
+    from items i join predictions p on p.fullname = i.fullname and p.content_hash = i.content_hash
+    where i.fullname = any($1) and p.model_version = $2";
+
 impl Store {
+    /// What a model says of the present content of items, also where another one decides: whether it would
+    /// flag them for review or removal. Items that it has not scored are absent.
+    pub async fn flagged_by(
+        &self,
+        model: &ModelVersion,
+        items: &[Fullname],
+    ) -> Result<BTreeMap<Fullname, bool>, StoreError> {
+        let error = StoreError::query("reading what a model flagged");
+        let names: Vec<&str> = items.iter().map(Fullname::as_str).collect();
+        let rows = self.client.query(FLAGGED, &[&names, &model.as_str()]).await.map_err(&error)?;
+        let flagged = |row: &Row| {
+            let name: &str = row.try_get("fullname").map_err(&error)?;
+            let corrupt =
+                |_| StoreError::corrupt(format!("item {name} with a name that is none of Reddit's"));
+            Ok((name.parse().map_err(corrupt)?, row.try_get("flagged").map_err(&error)?))
+        };
+        rows.iter().map(flagged).collect()
+    }
+
     /// The texts of those items that still wait for scores. Items that were deleted, scrubbed or scored
     /// meanwhile are simply absent: there is nothing left to do for them.
     pub async fn items_to_score(&self, names: &[Fullname]) -> Result<Vec<ItemToScore>, StoreError> {

@@ -216,3 +216,25 @@ async fn hostile_text_is_stored_and_read_as_it_is() {
     // NUL, which Postgres cannot store, is gone before it gets there.
     assert_eq!(items[2].text.body(), "a\u{fffd}b");
 }
+
+#[tokio::test]
+async fn what_each_model_flags_can_be_compared() {
+    let (database, store) = with_comments(&["one", "two"]).await;
+    store.register_model(&model("v2")).await.expect("registered");
+    let items = read(&store, &["t1_1", "t1_2"]).await;
+    let shadow = NewPrediction {
+        model_version: "v2".parse().expect("a version"),
+        decides: false,
+        ..prediction(&items[0], 0.1)
+    };
+    store.record_predictions(&[prediction(&items[0], 0.99), shadow]).await.expect("recorded");
+    let names: Vec<_> = items.iter().map(|item| item.fullname.clone()).collect();
+    for (version, expected) in [("v1", Some(true)), ("v2", Some(false)), ("v3", None)] {
+        let found = store.flagged_by(&version.parse().expect("a version"), &names).await.expect("reads");
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            Vec::from_iter(expected.map(|f| (names[0].clone(), f)))
+        );
+    }
+    drop(database);
+}
