@@ -6,9 +6,12 @@ mod faults;
 mod layout;
 mod once;
 mod package;
+mod parameters;
 mod progress;
 mod registry;
 mod report;
+mod retrain;
+mod retraining;
 mod runs;
 mod settings;
 mod setup;
@@ -26,7 +29,8 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::Bench;
 use crate::layout::Layout;
-use crate::once::Once;
+use crate::once::{Kind, Once};
+use crate::retrain::Scenario;
 use crate::setup::Needs;
 
 /// Runs and tests Modloop on this machine, without Docker and without an AWS account.
@@ -47,10 +51,11 @@ enum Command {
         /// Rebuild and redeploy when the source of a function changes.
         #[arg(long, conflicts_with = "once")]
         watch: bool,
-        /// One pass over the stand-in's feed in a fresh database, then exit: 0 only if nothing was lost.
+        /// One pass over the stand-in's feed in a fresh database, until its language has shifted and a better
+        /// model has taken over; then exit: 0 only if nothing was lost.
         #[arg(long)]
         once: bool,
-        /// Break things meanwhile: Reddit fails, inference is killed, Postgres restarts, messages come twice.
+        /// Break things instead: Reddit fails, inference is killed, Postgres restarts, messages come twice.
         #[arg(long, requires = "once")]
         faults: bool,
         /// Write what happened to this file, as JSON.
@@ -103,7 +108,10 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     let layout = Layout::find()?;
     match command {
-        Command::Up { once: true, faults, report, .. } => once::run(&layout, Once { faults, report }).await,
+        Command::Up { once: true, faults, report, .. } => {
+            let kind = if faults { Kind::Faults } else { Kind::Loop(Scenario::Mended) };
+            once::run(&layout, Once { kind, report }).await
+        }
         Command::Up { watch, .. } => up::run(&layout, watch).await,
         Command::Test { parts } => test::run(&layout, &parts).await,
         Command::Train(training) => train::run(&layout, training).await,

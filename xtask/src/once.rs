@@ -1,4 +1,4 @@
-//! `up --once`: one pass over the stand-in's feed in a fresh database.
+//! `up --once`: one pass over the stand-in's feed in a fresh database, and on to a better model.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use modloop_local::deploy::Function;
 use modloop_local::reddit::{Faults, Handle, Options};
-use modloop_registry::RegisteredVersion;
+use modloop_registry::Alias;
 use modloop_store::Totals;
 use serde_json::json;
 
 use crate::faults;
 use crate::layout::Layout;
 use crate::report::{Decisions, Items, Registry, Report, Stages};
+use crate::retrain::{self, Retrain, Scenario};
 use crate::runs::Scratch;
 use crate::settings::Settings;
 use crate::setup::{self, Needs};
@@ -33,8 +34,17 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// What `up --once` was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Once {
-    pub faults: bool,
+    pub kind: Kind,
     pub report: Option<PathBuf>,
+}
+
+/// What happens in a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Things break while items are fetched and scored.
+    Faults,
+    /// The language shifts, and the loop closes.
+    Loop(Scenario),
 }
 
 /// Runs the pass and judges it. Its logs are kept when it failed.
@@ -53,9 +63,11 @@ pub(crate) async fn run(layout: &Layout, once: Once) -> Result<()> {
 
 async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
     let mut stages = Stages::default();
-    let tools = setup::ensure(layout, Needs::default()).await?;
+    let needs = Needs { libtorch: matches!(once.kind, Kind::Loop(_)), ..Needs::default() };
+    let tools = setup::ensure(layout, needs).await?;
     let feed = Options::all_at_once(SEED);
-    let feed = if once.faults { feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)) } else { feed };
+    let faults = once.kind == Kind::Faults;
+    let feed = if faults { feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)) } else { feed };
     // Its own database and the stand-in, whatever the person's settings: a pass must be repeatable.
     let mut stack = Stack::start(
         layout,
@@ -67,34 +79,46 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
         &mut stages,
     )
     .await?;
-    if once.faults {
+    if faults {
         let both = async { tokio::try_join!(fetch_all(&stack), faults::break_things(&stack)) };
         stages.run("fetch, while things break", both).await?;
     } else {
+        let sources = stack.trainer_sources(layout, &tools)?;
+        stages.run("build the trainer", stack.jobs.build_trainer(sources)).await?;
         stages.run("fetch", fetch_all(&stack)).await?;
     }
     stages.run("score", score_all(&stack)).await?;
     let drift = stages.run("monitor", monitor(&stack)).await?;
-    if once.faults {
+    if faults {
         stages.run("find the poison", faults::poison_is_dead_lettered(&stack)).await?;
     }
-    let registered = stages.run("register the champion", champion(&mut stack)).await?;
-    let report = report(&stack, drift, registered, stages).await?;
+    stages.run("register the champion", first_champion(&mut stack)).await?;
+    let retrain = match once.kind {
+        Kind::Faults => None,
+        Kind::Loop(scenario) => Some(retrain::close_the_loop(&stack, scenario, &mut stages).await?),
+    };
+    let registered = champion(&stack).await;
+    let report = report(&stack, drift, retrain, registered, stages).await?;
     finish(&report, once)
 }
 
-/// What MLflow knows of the champion. The loop does without it.
-async fn champion(stack: &mut Stack) -> Result<Option<Registry>> {
-    let url = stack.registry.url().to_owned();
-    match stack.registry.champion().await {
-        Ok(RegisteredVersion { registry_version, run_id, .. }) => {
-            Ok(Some(Registry { version: registry_version, run: run_id, url }))
-        }
-        Err(error) => {
-            eprintln!("  {error:#}");
-            Ok(None)
-        }
+/// Waits for the shipped champion's registration. The loop does without MLflow.
+async fn first_champion(stack: &mut Stack) -> Result<()> {
+    if let Err(error) = stack.registry.champion().await {
+        eprintln!("  {error:#}");
     }
+    Ok(())
+}
+
+/// What MLflow knows of the champion.
+async fn champion(stack: &Stack) -> Option<Registry> {
+    let url = stack.registry.url().to_owned();
+    let asked = async {
+        let registry = stack.registry.client()?;
+        let champion = registry.alias(Alias::Champion).await?.context("MLflow has no champion")?;
+        Ok::<_, anyhow::Error>(Registry { version: champion.registry_version, url })
+    };
+    asked.await.inspect_err(|error| eprintln!("  MLflow cannot be asked: {error:#}")).ok()
 }
 
 fn finish(report: &Report, once: &Once) -> Result<()> {
@@ -103,14 +127,14 @@ fn finish(report: &Report, once: &Once) -> Result<()> {
         report.write(file)?;
         println!("Report  {}", file.display());
     }
-    match report.verdict(u64::from(once.faults)) {
+    match report.verdict(u64::from(once.kind == Kind::Faults)) {
         Ok(()) => Ok(()),
         Err(wrong) => bail!("the pass failed: {wrong}"),
     }
 }
 
 /// Runs fetch until the stand-in's whole feed is stored.
-async fn fetch_all(stack: &Stack) -> Result<()> {
+pub(crate) async fn fetch_all(stack: &Stack) -> Result<()> {
     let expected = stand_in(stack)?.expected_items().len() as u64;
     let mut stored = 0;
     for _ in 0..MOST_FETCHES {
@@ -133,7 +157,7 @@ pub(crate) async fn fetch_once(stack: &Stack) {
 }
 
 /// Waits until every item is scored; runs fetch where nothing moves, so that lost messages are sent again.
-async fn score_all(stack: &Stack) -> Result<()> {
+pub(crate) async fn score_all(stack: &Stack) -> Result<()> {
     let begun = Instant::now();
     let mut last = (Totals::default().scored, Instant::now());
     loop {
@@ -175,7 +199,13 @@ async fn monitor(stack: &Stack) -> Result<String> {
         .with_context(|| format!("monitor gave no verdict: {answer}"))
 }
 
-async fn report(stack: &Stack, drift: String, registry: Option<Registry>, stages: Stages) -> Result<Report> {
+async fn report(
+    stack: &Stack,
+    drift: String,
+    retrain: Option<Retrain>,
+    registry: Option<Registry>,
+    stages: Stages,
+) -> Result<Report> {
     let totals = totals(stack).await?;
     let model = stack.session().await?.status().await?.model.context("no model has scored anything")?;
     let shown = stand_in(stack)?.expected_items().len() as u64;
@@ -196,6 +226,7 @@ async fn report(stack: &Stack, drift: String, registry: Option<Registry>, stages
             remove: totals.decisions.remove,
         },
         drift,
+        retrain,
         registry,
         stages: stages.into_vec(),
         stand_ins: stack.stand_ins(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use modloop_bundle::Bundle;
+use modloop_local::cloud::Cloud;
 use modloop_local::mlflow::{Health, Mlflow, MlflowFiles};
+use modloop_local::secrets::put_secret;
 use modloop_registry::{
     Alias, Login, RegisteredVersion, Registry, RegistrySettings, RunInfo, register_bundle,
 };
@@ -36,6 +38,7 @@ pub(crate) enum Progress {
 pub(crate) struct RegistryServer {
     /// What `MLFLOW_TRACKING_URI` is to be, and where a browser finds it.
     url: String,
+    login: Login,
     progress: watch::Receiver<Progress>,
     registering: JoinHandle<()>,
     ours: Option<Mlflow>,
@@ -64,7 +67,7 @@ impl RegistryServer {
 
     fn register_in_background(server: OwnRegistry, ours: Option<Mlflow>, bundle: PathBuf) -> Self {
         let (teller, progress) = watch::channel(Progress::Starting);
-        let url = server.tracking_uri.clone();
+        let OwnRegistry { tracking_uri: url, login } = server.clone();
         let health = ours.as_ref().map(Mlflow::health);
         let registering = tokio::spawn(async move {
             let outcome = register_champion(server, health, bundle).await;
@@ -73,12 +76,13 @@ impl RegistryServer {
                 Err(error) => Progress::Unusable(format!("{error:#}")),
             });
         });
-        Self { url, progress, registering, ours }
+        Self { url, login, progress, registering, ours }
     }
 
     fn unusable(error: &anyhow::Error) -> Self {
         let (_, progress) = watch::channel(Progress::Unusable(format!("{error:#}")));
-        Self { url: String::new(), progress, registering: tokio::spawn(async {}), ours: None }
+        let registering = tokio::spawn(async {});
+        Self { url: String::new(), login: Login::None, progress, registering, ours: None }
     }
 
     /// How far it is now.
@@ -108,6 +112,21 @@ impl RegistryServer {
     /// Its address.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Template parameters; a login becomes a secret.
+    pub(crate) async fn parameters(&self, cloud: &Cloud) -> Result<Vec<(&'static str, String)>> {
+        let mut parameters = vec![("MlflowTrackingUri", self.url.clone())];
+        if let Some(login) = self.login.to_secret() {
+            let secret = put_secret(cloud.endpoint(), "modloop/mlflow", &login).await;
+            parameters.push(("MlflowSecretArn", secret.context("cannot store MLflow's login")?));
+        }
+        Ok(parameters)
+    }
+
+    /// A client for it.
+    pub(crate) fn client(&self) -> Result<Registry> {
+        Ok(Registry::new(RegistrySettings::new(&self.url, self.login.clone())?)?)
     }
 
     /// One line for the status.

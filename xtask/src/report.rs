@@ -5,6 +5,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::retrain::Retrain;
+
 /// What one pass over the feed did: written by `up --once --report FILE`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -14,8 +16,10 @@ pub(crate) struct Report {
     pub model: String,
     /// Decisions on the present content of every item.
     pub decisions: Decisions,
-    /// The monitor's worst verdict.
+    /// The monitor's worst verdict, before the language shifts.
     pub drift: String,
+    /// What followed from the shift; nothing where there was none.
+    pub retrain: Option<Retrain>,
     /// The champion in MLflow; nothing when MLflow could not be used.
     pub registry: Option<Registry>,
     /// How long each part took, in order.
@@ -44,8 +48,6 @@ pub(crate) struct Items {
 pub(crate) struct Registry {
     /// MLflow's number of the champion.
     pub version: u32,
-    /// MLflow's id of the run with its metrics and files.
-    pub run: String,
     /// Where MLflow answered.
     pub url: String,
 }
@@ -132,8 +134,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "Model   {}", self.model)?;
         writeln!(f, "Drift   {}", self.drift)?;
+        if let Some(retrain) = &self.retrain {
+            write!(f, "{retrain}")?;
+        }
         match &self.registry {
-            Some(registry) => writeln!(f, "MLflow  version {} in run {}", registry.version, registry.run)?,
+            Some(registry) => writeln!(f, "MLflow  version {} is champion", registry.version)?,
             None => writeln!(f, "MLflow  not in use")?,
         }
         for stand_in in &self.stand_ins {
@@ -153,6 +158,7 @@ mod tests {
             model: "1".into(),
             decisions: Decisions::default(),
             drift: "stable".into(),
+            retrain: None,
             registry: None,
             stages: Vec::new(),
             stand_ins: Vec::new(),

@@ -16,6 +16,28 @@ pub(crate) struct Settings {
     pub database_url: Option<String>,
     /// An MLflow of the person's own.
     pub registry: Option<OwnRegistry>,
+    /// An LLM of the person's own.
+    pub labeler: Option<OwnLabeler>,
+    /// The person states that texts of the real Reddit may be trained on.
+    pub training_permission: bool,
+}
+
+/// An OpenAI-compatible endpoint that labels.
+pub(crate) struct OwnLabeler {
+    pub url: String,
+    pub model: String,
+    pub key: String,
+    /// Dollars for a million tokens in and out.
+    pub prices: (f64, f64),
+}
+
+impl std::fmt::Debug for OwnLabeler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnLabeler")
+            .field("url", &self.url)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An application registered with Reddit.
@@ -58,6 +80,12 @@ impl Settings {
             reddit: RedditApp::from_values(&value)?,
             database_url: value("DATABASE_URL")?,
             registry: own_registry(&value)?,
+            labeler: OwnLabeler::from_values(&value)?,
+            training_permission: match value("TRAINING_PERMISSION")?.as_deref() {
+                None | Some("off") => false,
+                Some("on") => true,
+                Some(_) => bail!("TRAINING_PERMISSION is neither on nor off"),
+            },
         })
     }
 }
@@ -80,6 +108,25 @@ fn own_registry(value: &impl Fn(&str) -> Result<Option<String>>) -> Result<Optio
     // Checked now, since MLflow is not waited for later.
     RegistrySettings::new(&tracking_uri, login.clone())?;
     Ok(Some(OwnRegistry { tracking_uri, login }))
+}
+
+impl OwnLabeler {
+    fn from_values(value: &impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
+        let Some(url) = value("LABELER_URL")? else { return Ok(None) };
+        let needed =
+            |name: &str| value(name)?.with_context(|| format!("LABELER_URL is set but {name} is not"));
+        let dollars = |name: &str| -> Result<f64> {
+            needed(name)?
+                .parse()
+                .with_context(|| format!("{name} is no number of dollars for a million tokens"))
+        };
+        Ok(Some(Self {
+            model: needed("LABELER_MODEL")?,
+            key: needed("LABELER_API_KEY")?,
+            prices: (dollars("LABELER_INPUT_PRICE")?, dollars("LABELER_OUTPUT_PRICE")?),
+            url,
+        }))
+    }
 }
 
 impl RedditApp {
@@ -140,6 +187,20 @@ mod tests {
         let half = [("MLFLOW_TRACKING_URI", "https://mlflow.example"), ("MLFLOW_TRACKING_USERNAME", "me")];
         assert!(read(&half).expect_err("half").to_string().contains("MLFLOW_TRACKING_PASSWORD"));
         assert!(read(&[("MLFLOW_TRACKING_URI", "mlruns")]).is_err());
+    }
+
+    #[test]
+    fn a_labeller_of_ones_own_needs_a_key_and_prices() {
+        let mut values = vec![("LABELER_URL", "https://llm.example/v1"), ("LABELER_MODEL", "small")];
+        let error = read(&values).expect_err("no key").to_string();
+        assert!(error.contains("LABELER_API_KEY is not"), "{error}");
+        values.extend([("LABELER_API_KEY", "sesame"), ("LABELER_INPUT_PRICE", "0.1")]);
+        values.push(("LABELER_OUTPUT_PRICE", "cheap"));
+        let error = read(&values).expect_err("no price").to_string();
+        assert!(error.contains("LABELER_OUTPUT_PRICE is no number"), "{error}");
+        values.pop();
+        values.push(("LABELER_OUTPUT_PRICE", "0.4"));
+        assert!(!format!("{:?}", read(&values).expect("complete")).contains("sesame"));
     }
 
     #[test]

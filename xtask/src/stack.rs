@@ -1,4 +1,5 @@
-//! The whole system on this machine: Postgres, MLflow, Reddit or its stand-in, the local cloud, the deployed template.
+//! The whole system on this machine: Postgres, MLflow, Reddit or its stand-in, the local cloud, training jobs, the
+//! deployed template.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +10,17 @@ use modloop_local::deploy::{Function, STACK, Sam};
 use modloop_local::functions::{Invocation, invoke};
 use modloop_local::postgres::{Postgres, PostgresFiles};
 use modloop_local::queues::Queue;
-use modloop_local::reddit::{self, CLIENT_ID, CLIENT_SECRET, StandIn};
-use modloop_local::secrets::put_secret;
+use modloop_local::reddit::{self, StandIn};
+use modloop_local::sagemaker::{self, Sources};
 use modloop_store::{Database, DatabaseSettings, Session};
 use serde_json::{Value, json};
 
 use crate::database::DatabaseServer;
 use crate::layout::Layout;
+use crate::parameters::Parts;
 use crate::registry::RegistryServer;
 use crate::report::Stages;
+use crate::retraining::{Labelers, TrainingJobs};
 use crate::settings::{RedditApp, Settings};
 use crate::setup::Tools;
 
@@ -42,6 +45,8 @@ pub(crate) struct Stack {
     pub registry: RegistryServer,
     pub database: DatabaseServer,
     pub reddit: RedditSource,
+    pub jobs: TrainingJobs,
+    pub labelers: Labelers,
     pub folder: PathBuf,
     sessions: Database,
     sam: Sam,
@@ -77,13 +82,21 @@ impl Stack {
                 stages.run("start the Reddit stand-in", async { StandIn::start(stand_in).await }).await?,
             ),
         };
+        let synthetic = matches!(reddit, RedditSource::StandIn(_));
+        let labelers = Labelers::start(settings.labeler, synthetic).await?;
+        let job_folder = folder.join("jobs");
         let files = CloudFiles {
             program: tools.ministack.clone(),
             folder: folder.join("cloud"),
             log: logs.join("cloud.log"),
+            sagemaker: Some(sagemaker::StandIn::address(&job_folder)?),
         };
         let cloud = stages.run("start the local cloud", Cloud::start(&files)).await?;
-        let parameters = parameters(&cloud, &database, &reddit, clock).await?;
+        let jobs = TrainingJobs::start(job_folder, &cloud).await?;
+        let parts = Parts { cloud: &cloud, database: &database, reddit: &reddit, registry: &registry };
+        let mut parameters = parts.parameters(clock).await?;
+        parameters.extend(labelers.parameters(&cloud).await?);
+        parameters.extend(jobs.parameters(synthetic || settings.training_permission));
         let sam = Sam {
             program: tools.sam.clone(),
             repository: layout.root.clone(),
@@ -93,7 +106,8 @@ impl Stack {
             log: logs.join("sam.log"),
         };
         let sessions = Database::new(DatabaseSettings::from_url(database.url())?);
-        let stack = Self { cloud, registry, database, reddit, folder, sessions, sam, parameters };
+        let stack =
+            Self { cloud, registry, database, reddit, jobs, labelers, folder, sessions, sam, parameters };
         stages.run("build the functions", stack.sam.build()).await?;
         stages.run("deploy the template", stack.deploy()).await?;
         stages.run("migrate the database", stack.migrate()).await?;
@@ -139,6 +153,16 @@ impl Stack {
         Queue::find(self.cloud.endpoint(), &format!("{STACK}-score")).await
     }
 
+    /// What the trainer is made from.
+    pub(crate) fn trainer_sources(&self, layout: &Layout, tools: &Tools) -> Result<Sources> {
+        Ok(Sources {
+            repository: layout.root.clone(),
+            libtorch: tools.libtorch.clone().context("libtorch was not prepared")?,
+            onnxruntime: tools.onnxruntime.clone(),
+            log: self.logs().join("trainer-build.log"),
+        })
+    }
+
     /// Where messages end that failed too often.
     pub(crate) async fn dead_letters(&self) -> Result<Queue> {
         Queue::find(self.cloud.endpoint(), &format!("{STACK}-score-dead-letters")).await
@@ -155,6 +179,10 @@ impl Stack {
         if matches!(self.reddit, RedditSource::StandIn(_)) {
             names.push("reddit: a loopback stand-in with a synthetic feed".to_owned());
         }
+        if matches!(self.labelers, Labelers::StandIn(_)) {
+            names.push("llm: a loopback stand-in that knows what the feed means".to_owned());
+        }
+        names.push("sagemaker: a loopback stand-in that runs the trainer on this machine".to_owned());
         names
     }
 
@@ -173,52 +201,4 @@ async fn start_postgres(tools: &Tools, folder: &Path) -> Result<Postgres> {
         log: folder.join("logs/postgres.log"),
     };
     Postgres::start(files).await
-}
-
-/// Template parameters that are particular to this machine; see infra/README.md.
-async fn parameters(
-    cloud: &Cloud,
-    database: &DatabaseServer,
-    reddit: &RedditSource,
-    clock: Clock,
-) -> Result<Vec<(&'static str, String)>> {
-    let login = json!({"username": database.username(), "password": database.password()});
-    let app = match reddit {
-        RedditSource::StandIn(_) => json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}),
-        RedditSource::Real(app) => json!({"client_id": app.client_id, "client_secret": app.client_secret}),
-    };
-    let store = |name, value| async move {
-        put_secret(cloud.endpoint(), name, &value)
-            .await
-            .with_context(|| format!("cannot store secret {name}"))
-    };
-    let mut parameters = vec![
-        ("DatabaseHost", database.host().to_owned()),
-        ("DatabasePort", database.port().to_string()),
-        ("DatabaseName", database.name()),
-        ("DatabaseTls", database.tls().to_owned()),
-        ("DatabaseSecretArn", store("modloop/database", login).await?),
-        ("RedditSecretArn", store("modloop/reddit", app).await?),
-        ("Schedules", if clock == Clock::Runs { "ENABLED" } else { "DISABLED" }.to_owned()),
-        ("FetchSchedule", "rate(1 minute)".to_owned()),
-        // Short, so that a killed run's messages come back while somebody is watching.
-        ("BatchWindow", "1".to_owned()),
-        ("InferenceTimeout", "15".to_owned()),
-        ("ScoreVisibilityTimeout", "20".to_owned()),
-        ("ReserveConcurrency", "false".to_owned()),
-    ];
-    match reddit {
-        RedditSource::StandIn(stand_in) => parameters.extend([
-            ("RedditApiUrl", stand_in.url().to_string()),
-            ("RedditAuthUrl", stand_in.url().to_string()),
-            ("RedditUserAgent", "linux:modloop:0.1 (stand-in)".to_owned()),
-            // The feed is brisk, and nobody waits a day for the first verdict.
-            ("MonitorSchedule", "rate(1 minute)".to_owned()),
-            ("MonitorWindowHours", "0.1".to_owned()),
-            ("MonitorMinItems", "100".to_owned()),
-            ("MonitorReferenceItems", "200".to_owned()),
-        ]),
-        RedditSource::Real(app) => parameters.push(("RedditUserAgent", app.user_agent.clone())),
-    }
-    Ok(parameters)
 }

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use modloop_local::mlflow::{Mlflow, MlflowFiles};
 use modloop_local::postgres::{Postgres, PostgresFiles};
 use serde_json::Value;
 
 use crate::layout::Layout;
-use crate::once::{self, Once};
+use crate::once::{self, Kind, Once};
 use crate::report::Stages;
+use crate::retrain::Scenario;
 use crate::runs::Scratch;
 use crate::setup::{self, Needs, Tools, lint_templates};
 
@@ -23,7 +24,8 @@ pub(crate) enum Part {
     Trainer,
     /// The templates, by `sam validate --lint` and cfn-lint.
     Templates,
-    /// The deployed template: one plain pass, and one while things break.
+    /// The deployed template: a pass while things break, and three in which the loop closes, is refused by the
+    /// gate, and rolls back.
     System,
 }
 
@@ -34,7 +36,8 @@ impl Part {
 /// Runs the parts, all of them when none is named, and stops at the first that fails.
 pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
     let parts = if parts.is_empty() { &Part::ALL[..] } else { parts };
-    let needs = Needs { libtorch: parts.contains(&Part::Trainer), ..Needs::default() };
+    let libtorch = parts.iter().any(|part| matches!(part, Part::Trainer | Part::System));
+    let needs = Needs { libtorch, ..Needs::default() };
     let tools = setup::ensure(layout, needs).await?;
     let mut stages = Stages::default();
     for part in parts {
@@ -84,34 +87,57 @@ fn test_trainer(layout: &Layout, tools: &Tools) -> Result<()> {
     check(command, "cargo test --package modloop-trainer")
 }
 
-/// Runs `up --once`, and reads its report as a program would.
+/// Runs `up --once` in each of its ways, and reads its report as a program would.
 async fn test_system(layout: &Layout) -> Result<()> {
-    let mut passed = 0;
-    for faults in [false, true] {
-        let report = layout.home.join(format!("report-{}-{faults}.json", std::process::id()));
-        let outcome = one_pass(layout, &report, faults).await;
+    let kinds = [
+        Kind::Faults,
+        Kind::Loop(Scenario::Mended),
+        Kind::Loop(Scenario::WrongLabels),
+        Kind::Loop(Scenario::BadCanary),
+    ];
+    for kind in kinds {
+        println!("system: {kind:?}");
+        let report = layout.home.join(format!("report-{}.json", std::process::id()));
+        let outcome = one_pass(layout, &report, kind).await;
         let _gone = std::fs::remove_file(&report);
         outcome?;
-        passed += 1;
     }
-    println!("system: {passed} passed, 0 failed");
+    println!("system: {} passed, 0 failed", kinds.len());
     Ok(())
 }
 
-async fn one_pass(layout: &Layout, report: &Path, faults: bool) -> Result<()> {
-    once::run(layout, Once { faults, report: Some(report.to_owned()) }).await?;
+async fn one_pass(layout: &Layout, report: &Path, kind: Kind) -> Result<()> {
+    once::run(layout, Once { kind, report: Some(report.to_owned()) }).await?;
     let text =
         std::fs::read_to_string(report).with_context(|| format!("no report at {}", report.display()))?;
-    judge(&serde_json::from_str(&text).context("the report is no JSON")?, faults)
+    let report: Value = serde_json::from_str(&text).context("the report is no JSON")?;
+    expect(&report, &every_pass(&report, kind)?)?;
+    match kind {
+        Kind::Faults => Ok(()),
+        Kind::Loop(Scenario::Mended) => expect(&report, &mended(&report)?),
+        Kind::Loop(Scenario::WrongLabels) => expect(&report, &ended_by_the_gate(&report)),
+        Kind::Loop(Scenario::BadCanary) => expect(&report, &rolled_back(&report)),
+    }
 }
 
-/// What the report of a good pass says.
-fn judge(report: &Value, faults: bool) -> Result<()> {
+type Expectation = (&'static str, bool);
+
+fn expect(report: &Value, expectations: &[Expectation]) -> Result<()> {
+    for (what, holds) in expectations {
+        ensure!(holds, "the report breaks {what:?}: {report:#}");
+    }
+    Ok(())
+}
+
+/// What the report of every good pass says.
+fn every_pass(report: &Value, kind: Kind) -> Result<Vec<Expectation>> {
     let number = |path: &str| {
         report.pointer(path).and_then(Value::as_u64).with_context(|| format!("the report has no {path}"))
     };
-    let fetched = number("/items/fetched")?;
-    let expectations = [
+    let (fetched, faults) = (number("/items/fetched")?, kind == Kind::Faults);
+    // Of its versions the shipped champion is the first.
+    let champion = if kind == Kind::Loop(Scenario::Mended) { 2 } else { 1 };
+    Ok(vec![
         ("at least 500 items", fetched >= 500),
         ("stored = fetched", number("/items/stored")? == fetched),
         ("scored = fetched", number("/items/scored")? == fetched),
@@ -120,16 +146,41 @@ fn judge(report: &Value, faults: bool) -> Result<()> {
         ("only the poison dead-lettered", number("/items/dead_lettered")? == u64::from(faults)),
         ("most items are allowed", number("/decisions/allow")? * 2 > fetched),
         ("some items are flagged", number("/decisions/review")? + number("/decisions/remove")? > 0),
-        ("the champion is in MLflow", number("/registry/version")? == 1),
-        ("a drift verdict", report["drift"].is_string()),
+        ("MLflow knows the champion", number("/registry/version")? == champion),
+        ("no drift before the shift", report["drift"] != "drift"),
         ("stand-ins are named", report["stand_ins"].as_array().is_some_and(|names| !names.is_empty())),
-    ];
-    for (what, holds) in expectations {
-        if !holds {
-            bail!("the report breaks {what:?}: {report:#}");
-        }
-    }
-    Ok(())
+        ("retraining follows a shift", report["retrain"].is_object() != faults),
+    ])
+}
+
+/// The new champion finds the shifted language, and loses nothing.
+fn mended(report: &Value) -> Result<Vec<Expectation>> {
+    let retrain = &report["retrain"];
+    let share = |name: &str| retrain[name].as_f64().with_context(|| format!("retrain has no {name}"));
+    Ok(vec![
+        ("the challenger took over", retrain["state"] == "champion" && retrain["gate"] == "promote"),
+        ("it decides", retrain["version"] == report["model"]),
+        ("labels cost little", share("cost")? > 0.0 && share("cost")? < 2.0),
+        ("recall rises by 30 points", share("recall_after")? - share("recall_before")? >= 0.3),
+        ("other text loses none", share("ordinary_after")? >= share("ordinary_before")?),
+    ])
+}
+
+fn ended_by_the_gate(report: &Value) -> Vec<Expectation> {
+    let retrain = &report["retrain"];
+    vec![
+        ("the gate refused", retrain["state"] == "rejected" && retrain["gate"] == "refuse"),
+        ("the champion stays", retrain["version"] != report["model"]),
+    ]
+}
+
+fn rolled_back(report: &Value) -> Vec<Expectation> {
+    let retrain = &report["retrain"];
+    vec![
+        ("it passed the gate", retrain["gate"] == "promote"),
+        ("it was rolled back", retrain["state"] == "rolled_back"),
+        ("the champion stays", retrain["version"] != report["model"]),
+    ]
 }
 
 fn cargo(layout: &Layout) -> Command {

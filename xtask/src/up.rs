@@ -43,7 +43,7 @@ pub(crate) async fn run(layout: &Layout, watch: bool) -> Result<()> {
 async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let begun = Instant::now();
     let settings = Settings::read(&layout.root)?;
-    let tools = setup::ensure(layout, Needs::default()).await?;
+    let tools = setup::ensure(layout, Needs { libtorch: true, ..Needs::default() }).await?;
     let folder = layout.run("up");
     // Held to the end, so that a second `up` cannot start on the same data.
     let _claim = Claim::take(&folder)?;
@@ -52,6 +52,8 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let feed = Options { port_note: Some(folder.join("reddit-port")), ..Options::live(once::SEED, ARRIVAL) };
     let mut stack = Stack::start(layout, &tools, settings, folder, feed, Clock::Runs, &mut stages).await?;
     note_database(layout, stack.database.url())?;
+    // Nothing is trained in the first minutes.
+    stack.jobs.build_trainer_in_background(stack.trainer_sources(layout, &tools)?);
     // The clock's first tick is a minute away; nobody wants to wait for it.
     stages
         .run("fetch for the first time", async {
@@ -108,8 +110,9 @@ async fn screen(layout: &Layout, stack: &mut Stack) -> String {
         RedditSource::Real(_) => "the real one".to_owned(),
     };
     format!(
-        "{body}\nReddit    {reddit}\nMLflow    {}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
+        "{body}\nReddit    {reddit}\nMLflow    {}\nTraining  {}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
         stack.registry.line(),
+        stack.jobs.line(),
         database_note(layout).display(),
         stack.cloud.endpoint().url(),
         stack.logs().display(),
