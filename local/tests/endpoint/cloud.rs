@@ -92,6 +92,7 @@ impl OwnCloud {
             program: program(),
             folder: folder.path().join("cloud"),
             log: folder.path().join("cloud.log"),
+            sagemaker: None,
         };
         let cloud = Cloud::start(&files).await.expect("the local cloud starts");
         let own = Arc::new(Self { cloud, _folder: folder });
