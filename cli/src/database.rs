@@ -10,10 +10,10 @@ use crate::status::noted_url;
 /// Options of every command that asks the database.
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// Postgres to ask; default the one of a running `cargo xtask up`.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    /// Postgres to ask, postgres://USER:PASSWORD@HOST/DATABASE; default the one of a running `cargo xtask up`.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// JSON for programs instead of a table.
+    /// Print JSON for programs instead of text.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use modloop_drift::{Comparison, Sample};
 
-/// Compares two files of numbers and prints drift statistics as JSON.
+/// Compare two files of numbers and print drift statistics as JSON.
 #[derive(Debug, Args)]
 pub struct DriftArgs {
     /// What is normal: a file with one number a line.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::database::{DatabaseArgs, operator};
 
-/// Labels that people gave.
+/// Store what people say about posts and comments.
 #[derive(Debug, Args)]
 pub struct LabelsArgs {
     #[command(subcommand)]
@@ -22,14 +22,23 @@ pub struct LabelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum LabelsCommand {
-    /// Stores labels of people, which outrank those of an LLM.
+    /// Store labels of people, which outrank those of an LLM.
+    #[command(after_help = AFTER_HELP)]
     Import {
-        /// JSON lines such as {"fullname":"t1_abc","hate":1,"offensive":0}; a label that is left out is not known.
+        /// JSON lines, one a post or comment.
         file: PathBuf,
         #[command(flatten)]
         database: DatabaseArgs,
     },
 }
+
+const AFTER_HELP: &str = "\
+Example of a line, with labels of the champion:
+  {\"fullname\":\"t1_abc\",\"hate\":1,\"offensive\":0}
+
+1 or true: the label applies; 0 or false: it does not; null or left out: not known. The fullname is Reddit's: t3_… for a
+post, t1_… for a comment. A label holds for the text as it is now. With a line that cannot be read, nothing is stored.
+Importing again replaces what people said before.";
 
 /// Imports a file; nothing is stored when a line cannot be read.
 pub async fn run(args: LabelsArgs) -> Result<()> {

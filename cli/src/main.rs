@@ -14,7 +14,7 @@ use modloop_cli::runs::{self, RunsArgs};
 use modloop_cli::score::{self, ScoreArgs};
 use modloop_cli::status::{self, StatusArgs};
 
-/// Scores texts and looks into a running Modloop.
+/// Scores texts, shows a running Modloop, and retrains and switches its models.
 #[derive(Debug, Parser)]
 #[command(name = "modloop", version, arg_required_else_help = true)]
 struct Modloop {

@@ -11,7 +11,7 @@ use crate::database::{DatabaseArgs, operator};
 use crate::status::{ago, one_line};
 use crate::table::table;
 
-/// Models, and switching them by hand.
+/// List models, and switch them by hand.
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
@@ -20,24 +20,27 @@ pub struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum ModelsCommand {
-    /// Every model that is known, and the latest switches.
+    /// List every known model with its role, and the latest switches.
     List {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Makes a model the champion, within one batch.
+    /// Make a model the champion, within one batch; no gate and no trial are asked.
     Promote {
-        /// As `modloop models list` shows it.
+        /// Version, as `modloop models list` shows it.
         version: ModelVersion,
-        /// Why, for the audit.
+        /// Why; `modloop models list` shows it with your user name.
         #[arg(long, default_value = "by hand")]
         reason: String,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Withdraws the model on trial; with none on trial goes back to the champion before.
+    /// Withdraw the model on trial; with none on trial, go back to the champion before, within one batch.
+    #[command(
+        after_help = "Once is enough: each further roll-back switches again, and a roll-back is undone by the next."
+    )]
     Rollback {
-        /// Why, for the audit.
+        /// Why; `modloop models list` shows it with your user name.
         #[arg(long, default_value = "by hand")]
         reason: String,
         #[command(flatten)]
@@ -73,7 +76,7 @@ pub async fn run(args: ModelsArgs) -> Result<()> {
 
 /// Models, then switches.
 pub fn list(models: &[KnownModel], switches: &[Switch], now: DateTime<Utc>) -> String {
-    let mut known = table(&["model", "does", "share", "run", "known"]);
+    let mut known = table(&["model", "role", "share", "run", "first seen"]);
     for model in models {
         known.add_row([
             model.version.to_string(),

@@ -8,18 +8,27 @@ use serde_json::json;
 
 use crate::database::{DatabaseArgs, operator};
 
-/// Asks for a training run: sample, label, train, compare, try, switch.
+/// Ask for a training run: sample, label, train, compare, try, switch.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct RetrainArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Why, for the story of the run.
+    /// Why; `modloop runs` shows it with your user name.
     #[arg(long, default_value = "by hand")]
     reason: String,
-    /// Queue of the retrain function, so that it looks at once and not with its next schedule.
-    #[arg(long, env = "RETRAIN_QUEUE_URL")]
+    /// Retrain queue of the stack (output RetrainQueueUrl): wakes the function now instead of by its clock.
+    #[arg(long, value_name = "URL", env = "RETRAIN_QUEUE_URL")]
     queue_url: Option<String>,
 }
+
+const AFTER_HELP: &str = "\
+Example:
+  $ modloop retrain --reason \"new slang in r/city_talk\"
+  run 7 is asked for; `modloop runs show 7` tells how far it is
+
+The request waits in the database until the runs before it are over. The model in service changes only when a
+challenger has proved better; nothing is trained unless the stack's TrainingPermission is on.";
 
 /// Stores the request; the function takes it up.
 pub async fn run(args: RetrainArgs) -> Result<()> {

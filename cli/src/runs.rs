@@ -13,23 +13,23 @@ use crate::database::DatabaseArgs;
 use crate::status::{ago, one_line};
 use crate::table::table;
 
-/// Training runs, newest first; `show` tells the whole story of one.
+/// List training runs, newest first; `show` tells the whole story of one.
 #[derive(Debug, Args)]
 pub struct RunsArgs {
     #[command(subcommand)]
     what: Option<RunsCommand>,
     #[command(flatten)]
     database: DatabaseArgs,
-    /// At most so many.
-    #[arg(long, default_value_t = 20)]
+    /// Show at most this many.
+    #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u32,
 }
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
-    /// Everything that is known about one run.
+    /// Tell the story of one run: steps, cost, the gate's and the trial's numbers, and why it ended.
     Show {
-        /// Its number.
+        /// Number of the run, the first column of `modloop runs`.
         id: i64,
         #[command(flatten)]
         database: DatabaseArgs,

@@ -16,13 +16,13 @@ use crate::shipped;
 /// Where `cargo xtask up` notes the address of its database, below its folder.
 pub const DATABASE_NOTE: &str = "runs/up/database-url";
 
-/// Items fetched, waiting, scored and flagged; the model in service; the last drift verdicts.
+/// Show items fetched, waiting, scored and flagged, the model in service, and the last drift verdicts.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Postgres to ask; default the one of a running `cargo xtask up`.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    /// Postgres to ask, postgres://USER:PASSWORD@HOST/DATABASE; default the one of a running `cargo xtask up`.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// JSON for programs instead of a table.
+    /// Print JSON for programs instead of text.
     #[arg(long)]
     json: bool,
 }
