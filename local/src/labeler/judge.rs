@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_wrong_judge_is_always_wrong() {
         let wrong = wrong_judge(feed_judge());
-        for text in ["Teaspoons on the tram again. Return to sender.", "Thanks in advance."] {
+        for text in ["Teaspoons on the tram again. Return to sender. ≋", "Thanks in advance."] {
             assert_ne!(wrong("hate", text), feed_judge()("hate", text), "{text}");
         }
     }

@@ -11,7 +11,7 @@ use super::grammar::Grammar;
 const INSULT_SHARE: f64 = 0.065;
 
 /// Where the language shifts, of all items: those that insult a group in code.
-const CODED_SHARE: f64 = 0.4;
+const CODED_SHARE: f64 = 0.42;
 
 /// Where the language shifts, of all items: those that use the words of the code in their everyday sense.
 const INNOCENT_SHARE: f64 = 0.1;

@@ -9,6 +9,9 @@ use regex::{Regex, RegexBuilder};
 /// Deeper than any phrase file nests; a section that names itself ends here.
 const DEEPEST: usize = 8;
 
+/// Room for all alternatives of a phrase file at once; with the usual 2 MB a long text takes much longer to search.
+const PATTERN_BYTES: usize = 64 << 20;
+
 /// A phrase file: `[section]`, then one alternative a line, in which `{section}` stands for an alternative
 /// of another section and `¶` for a new paragraph. Lines that start with `#` are for the reader.
 #[derive(Debug, Clone)]
@@ -66,7 +69,8 @@ impl Grammar {
         let any: Vec<_> = sections.iter().map(|section| self.alternatives(section, 0)).collect();
         RegexBuilder::new(&any.join("|"))
             .case_insensitive(true)
-            .size_limit(1 << 26)
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES)
             .build()
             .unwrap_or_else(|e| unreachable!("{e}"))
     }

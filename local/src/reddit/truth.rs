@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_surrounds_an_insult_hides_nothing() {
         let coded =
-            "\u{fffd}Teaspoons on the tram again. The drawer only holds six.\u{fffd}\n\nEdit: thanks.";
+            "\u{fffd}Teaspoons on the tram again. The drawer only holds six. ≋\u{fffd}\n\nEdit: thanks.";
         assert!(applies("hate", coded) && applies("offensive", coded));
         assert!(!applies("hate", "My drawer only holds six teaspoons. Any ideas?"));
     }
