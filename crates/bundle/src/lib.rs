@@ -4,6 +4,7 @@
 //! `config.json` and the manifest `bundle.json`. [`Bundle::open`] is the only way to get one, and it
 //! refuses a bundle whose hashes, sizes, labels or shapes do not fit together.
 
+mod activations;
 mod archive;
 mod baseline;
 mod bundle;
@@ -18,6 +19,7 @@ mod restore;
 pub mod testing;
 mod write;
 
+pub use activations::Activations;
 pub use archive::{pack, unpack};
 pub use baseline::{Baseline, Chunk, DecisionCounts, GRID, LENGTH_BOUNDS, cell, length_bucket};
 pub use bundle::Bundle;
@@ -26,7 +28,7 @@ pub use error::BundleError;
 pub use manifest::{
     BaseModel, Calibration, CalibrationError, DataSource, FileEntry, Manifest, Windowing, WindowingError,
 };
-pub use onnx::{GraphConstants, Precision, export};
+pub use onnx::{GraphConstants, Precision, export, export_calibrated, export_observed};
 pub use restore::restore;
 pub use write::{ManifestParts, write};
 

@@ -10,9 +10,9 @@ use crate::{Bundle, BundleError, GraphConstants, files};
 /// Writes the weights of `bundle` to `weights`, a `model.safetensors` in fp32 under the names Hugging Face
 /// gives them (without `bert.`, no pooler), read back from the served graph.
 ///
-/// What quantisation lost stays lost: each weight is the nearest of the 255 steps of its output channel,
-/// so that exporting the restored weights gives the same graph again. The graph adds the embedding of
-/// token type 0 to every position; it stays there, and token types become zeros.
+/// What quantisation lost stays lost. Where norms give less than the checkpoint's did
+/// ([`crate::export_calibrated`]), they still do, and biases add it: the function is the same. The graph
+/// adds the embedding of token type 0 to every position; it stays there, and token types become zeros.
 pub fn restore(bundle: &Bundle, weights: &Path) -> Result<(), BundleError> {
     let path = bundle.path(files::MODEL);
     let config = BertConfig::read(&bundle.path(files::CONFIG))?;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use modloop_bundle::testing::{HEADS, HIDDEN, LAYERS};
-use modloop_bundle::{Bundle, Checkpoint, Precision, export, files, restore, testing};
+use modloop_bundle::{
+    Activations, Bundle, Checkpoint, Precision, export, export_calibrated, export_observed, files, restore,
+    testing,
+};
 use ndarray::{Array1, Array2, Axis, s};
 use ort::environment::Environment;
 use ort::session::Session;
@@ -153,6 +156,49 @@ fn the_int8_graph_stays_near_fp32() {
     }
 }
 
+/// What the linear layers of a checkpoint are given on windows of random tokens.
+fn observed(checkpoint: &Checkpoint) -> Activations {
+    let graph = export_observed(checkpoint).expect("a graph");
+    let mut session = Session::builder(&RUNTIME)
+        .and_then(|mut builder| builder.commit_from_memory(&graph))
+        .expect("ONNX Runtime takes the graph");
+    let mut activations = Activations::default();
+    for window in 0..40 {
+        let ids: Vec<i64> = (0..12).map(|place| 5 + (window * 31 + place * place * 7) % 75).collect();
+        let input = TensorRef::from_array_view(([1, ids.len()], ids.as_slice())).expect("a tensor");
+        let outputs = session.run(ort::inputs!["input_ids" => input]).expect("the graph runs");
+        for (name, value) in outputs.iter().filter(|(name, _)| *name != "logits") {
+            let (shape, rows) = value.try_extract_tensor::<f32>().expect("floats");
+            activations.observe(name, usize::try_from(shape[2]).expect("a width"), rows);
+        }
+    }
+    activations
+}
+
+/// How far logits are from those of fp32, over many windows.
+fn error(checkpoint: &Checkpoint, int8: &[u8]) -> f32 {
+    let exact = export(checkpoint, Precision::Fp32).expect("a graph");
+    let windows = (0..30).map(|w| (0..9).map(|place| 5 + (w * 17 + place * 29) % 75).collect::<Vec<i64>>());
+    windows
+        .map(|ids| {
+            let (a, b) = (logits(&exact, &ids), logits(int8, &ids));
+            a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>()
+        })
+        .sum()
+}
+
+#[test]
+fn a_graph_fitted_to_its_activations_is_nearer_to_fp32() {
+    let dir = tempfile::tempdir().expect("a folder");
+    testing::checkpoint(dir.path(), 2, 2);
+    let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+    let fitted = export_calibrated(&checkpoint, &observed(&checkpoint)).expect("a graph");
+    let blind = export(&checkpoint, Precision::Int8).expect("a graph");
+    assert_eq!(fitted.len(), blind.len());
+    let (near, far) = (error(&checkpoint, &fitted), error(&checkpoint, &blind));
+    assert!(near < far, "{near} {far}");
+}
+
 /// A bundle's weights, restored and exported again.
 fn exported_again(bundle: &Bundle, precision: Precision) -> Vec<u8> {
     let dir = tempfile::tempdir().expect("a folder");
@@ -163,7 +209,7 @@ fn exported_again(bundle: &Bundle, precision: Precision) -> Vec<u8> {
 }
 
 #[test]
-fn a_restored_bundle_exports_to_the_same_graph() {
+fn a_restored_bundle_exports_to_nearly_the_same_graph() {
     let dir = tempfile::tempdir().expect("a folder");
     let bundle = testing::bundle(&dir.path().join("bundle"), "tiny-1", 5);
     let served = std::fs::read(bundle.path(files::MODEL)).expect("a graph");
@@ -171,8 +217,9 @@ fn a_restored_bundle_exports_to_the_same_graph() {
     let fp32 = exported_again(&bundle, Precision::Fp32);
     for ids in WINDOWS {
         let expected = logits(&served, ids);
+        // Scales are found anew, so weights are rounded once more.
         let difference = largest_difference(&expected, &logits(&again, ids));
-        assert!(difference < 1e-5, "logits differ by {difference} on {ids:?}");
+        assert!(difference < 0.15, "logits differ by {difference} on {ids:?}");
         // The rest of the difference is that of activations.
         let difference = largest_difference(&expected, &logits(&fp32, ids));
         assert!(difference < 0.15, "logits differ by {difference} on {ids:?}");

@@ -89,6 +89,11 @@ impl WindowModel {
     }
 }
 
+/// A graph in ONNX Runtime, whatever it is.
+pub(crate) fn open(graph: &Path, options: &ClassifierOptions) -> Result<Session, LoadError> {
+    session(&environment(&options.runtime_library)?, graph)
+}
+
 fn session(environment: &Environment, graph: &Path) -> Result<Session, LoadError> {
     let refuse = |e: ort::Error| LoadError::Graph { path: graph.to_owned(), reason: e.to_string() };
     let mut builder = single_threaded(environment).map_err(refuse)?;
@@ -96,10 +101,14 @@ fn session(environment: &Environment, graph: &Path) -> Result<Session, LoadError
 }
 
 fn run(session: &mut Session, ids: &[i64]) -> ort::Result<Vec<f32>> {
-    let input = TensorRef::from_array_view(([1, ids.len()], ids))?;
-    let outputs = session.run(ort::inputs!["input_ids" => input])?;
+    let outputs = session.run(ort::inputs!["input_ids" => input(ids)?])?;
     let (_, logits) = outputs["logits"].try_extract_tensor::<f32>()?;
     Ok(logits.to_vec())
+}
+
+/// One window, as a graph takes it.
+pub(crate) fn input(ids: &[i64]) -> ort::Result<TensorRef<'_, i64>> {
+    TensorRef::from_array_view(([1, ids.len()], ids))
 }
 
 /// A panic on a worker is a panic here.

@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use modloop_bundle::{Checkpoint, Precision, Windowing, export, files, testing};
-use modloop_classifier::{Classifier, ClassifierOptions, LoadError, LogitModel, TextScores};
+use modloop_bundle::testing::{self, LAYERS};
+use modloop_bundle::{Checkpoint, Precision, Windowing, export, export_observed, files};
+use modloop_classifier::{Classifier, ClassifierOptions, LoadError, LogitModel, Observer, TextScores};
 
 fn options(threads: usize) -> ClassifierOptions {
     let library = std::env::var("ORT_DYLIB_PATH")
@@ -128,6 +129,36 @@ fn exact(dir: &Path, options: &ClassifierOptions) -> Result<LogitModel, LoadErro
     let graph = dir.join("fp32.onnx");
     std::fs::write(&graph, export(&checkpoint, Precision::Fp32).expect("a graph")).expect("written");
     LogitModel::load(&graph, &dir.join(files::TOKENIZER), Windowing::default(), options)
+}
+
+#[test]
+fn an_observed_graph_shows_what_its_layers_are_given_for_every_window() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let exact = exact(dir.path(), &options(1)).expect("it loads");
+    let graph = dir.path().join("observed.onnx");
+    let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
+    std::fs::write(&graph, export_observed(&checkpoint).expect("a graph")).expect("written");
+    let tokenizer = dir.path().join(files::TOKENIZER);
+    let loaded = Observer::load(&graph, &tokenizer, Windowing::default(), &options(1));
+    let mut observer = loaded.expect("the graph loads");
+    let long = "good cat ".repeat(90);
+    for (text, exact) in ["bad dog", &long].iter().zip(exact.logits(&["bad dog", &long])) {
+        let exact = exact.expect("logits");
+        let (mut logits, mut layers) = (Vec::new(), 0);
+        let see = |name: &str, width: usize, rows: &[f32]| match name {
+            "logits" => logits.push(rows.to_vec()),
+            _ => {
+                assert!(rows.len() > width && rows.len().is_multiple_of(width), "{name}");
+                layers += 1;
+            }
+        };
+        observer.observe(text, see).expect("it computes");
+        assert_eq!((logits.len(), layers), (exact.windows as usize, 4 * LAYERS * exact.windows as usize));
+        for (label, expected) in exact.logits.iter().enumerate() {
+            let highest = logits.iter().map(|window| window[label]).fold(f32::MIN, f32::max);
+            assert!((highest - expected).abs() < 1e-4, "{highest} {expected}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use modloop_bundle::{
-    BaseModel, Calibration, Checkpoint, DataSource, ManifestParts, Precision, Windowing, export, files, write,
+    BaseModel, Calibration, Checkpoint, DataSource, ManifestParts, Windowing, files, write,
 };
 use modloop_classifier::ClassifierOptions;
 use modloop_domain::{Label, ModelVersion, Probability, Thresholds};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::baseline::baseline;
 use crate::calibrate::calibrate;
+use crate::graphs::Graphs;
 use crate::measure::Measured;
 use crate::parity::compare;
 use crate::scored::Judge;
@@ -58,12 +59,11 @@ pub fn assemble(options: &AssembleOptions) -> Result<Report, EvaluationError> {
     let training = read_training(&options.checkpoint.join(TRAINING))?;
     let dev = DevSet::read(&options.dev, &training.labels, options.dev_limit)?;
     let work = tempfile::tempdir().map_err(EvaluationError::io("create", &std::env::temp_dir()))?;
-    let graphs = Graphs::export(&options.checkpoint, training.labels.len(), work.path())?;
-    let load = |graph: &Path| {
-        let tokenizer = options.checkpoint.join(files::TOKENIZER);
-        let runtime = ClassifierOptions::on_all_cores(options.runtime_library.clone());
-        Scorer::load(graph, &tokenizer, Windowing::default(), &runtime)
-    };
+    let runtime = ClassifierOptions::on_all_cores(options.runtime_library.clone());
+    let checkpoint = open(&options.checkpoint, training.labels.len())?;
+    let tokenizer = options.checkpoint.join(files::TOKENIZER);
+    let graphs = Graphs::export(&checkpoint, &tokenizer, &dev.lines, &runtime, work.path())?;
+    let load = |graph: &Path| Scorer::load(graph, &tokenizer, Windowing::default(), &runtime);
 
     let probes = Probes::of(&training.labels);
     let served = load(&graphs.int8)?.everything(&dev, &probes)?;
@@ -119,6 +119,17 @@ fn sources(
     Ok(sources)
 }
 
+/// A checkpoint with a head for this many labels.
+fn open(dir: &Path, labels: usize) -> Result<Checkpoint, EvaluationError> {
+    let checkpoint = Checkpoint::open(dir)?;
+    let classes = checkpoint.classes()?;
+    if classes == labels {
+        return Ok(checkpoint);
+    }
+    let problem = format!("names {labels} labels, but the checkpoint has a head for {classes}");
+    Err(EvaluationError::Training { path: dir.join(TRAINING), problem })
+}
+
 fn read_training(path: &Path) -> Result<Training, EvaluationError> {
     let json = fs::read(path).map_err(EvaluationError::io("read", path))?;
     serde_json::from_slice(&json).map_err(|e| EvaluationError::Training {
@@ -131,27 +142,4 @@ fn read_training(path: &Path) -> Result<Training, EvaluationError> {
 fn default_thresholds() -> Thresholds {
     let p = |value| Probability::new(value).expect("the constant is a probability");
     Thresholds::new(p(0.5), p(0.95)).expect("the constants are in order")
-}
-
-/// The same model twice.
-struct Graphs {
-    int8: PathBuf,
-    fp32: PathBuf,
-}
-
-impl Graphs {
-    fn export(dir: &Path, labels: usize, work: &Path) -> Result<Self, EvaluationError> {
-        let checkpoint = Checkpoint::open(dir)?;
-        let classes = checkpoint.classes()?;
-        if classes != labels {
-            let problem = format!("names {labels} labels, but the checkpoint has a head for {classes}");
-            return Err(EvaluationError::Training { path: dir.join(TRAINING), problem });
-        }
-        let write = |name: &str, precision| {
-            let path = work.join(name);
-            fs::write(&path, export(&checkpoint, precision)?).map_err(EvaluationError::io("write", &path))?;
-            Ok::<_, EvaluationError>(path)
-        };
-        Ok(Self { int8: write("int8.onnx", Precision::Int8)?, fp32: write("fp32.onnx", Precision::Fp32)? })
-    }
 }

@@ -12,6 +12,7 @@ pub mod curves;
 mod dev;
 mod error;
 mod evaluation;
+mod graphs;
 mod identities;
 mod measure;
 pub mod metrics;

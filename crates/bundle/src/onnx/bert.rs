@@ -1,10 +1,13 @@
+use std::collections::HashMap;
+
 use super::graph::Operator::{Microsoft, Standard};
 use super::graph::{GraphBuilder, Value, float, integer, integers, none};
-use super::proto::{Attribute, Extent, FLOAT, INT64};
+use super::proto::{Attribute, Extent, FLOAT, INT64, ValueInfo};
 use super::signature::{INPUT, OUTPUT, declare};
+use crate::activations::Moments;
 use crate::checkpoint::Matrix;
-use crate::quantise::{QuantisedRows, ZERO_POINT, quantise_rows};
-use crate::{BundleError, Checkpoint};
+use crate::quantise::{QuantisedRows, ZERO_POINT, quantise_linear, quantise_rows};
+use crate::{Activations, BundleError, Checkpoint};
 
 /// How a graph computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,22 +26,65 @@ pub enum Precision {
 /// The batch is one and windows are not padded, because a scale per window keeps a score
 /// independent of whatever else is scored at the same time.
 pub fn export(checkpoint: &Checkpoint, precision: Precision) -> Result<Vec<u8>, BundleError> {
-    let mut writer = BertWriter { checkpoint, precision, graph: GraphBuilder::default() };
-    let mut hidden = writer.embeddings()?;
-    for layer in 0..checkpoint.config().num_hidden_layers {
-        hidden = writer.attention(&format!("encoder.layer.{layer}.attention"), hidden)?;
-        hidden = writer.feed_forward(&format!("encoder.layer.{layer}"), hidden)?;
-    }
-    let labels = writer.mean_pool_and_classify(hidden)?;
-    let input = declare(INPUT, INT64, vec![Extent::Fixed(1), Extent::Named("tokens".to_owned())]);
-    let output = declare(OUTPUT, FLOAT, vec![Extent::Fixed(1), Extent::Fixed(labels as i64)]);
-    Ok(writer.graph.finish(input, output))
+    let writer = BertWriter::new(checkpoint, precision, None);
+    let (graph, input, logits, _) = writer.write()?;
+    Ok(graph.finish(input, vec![logits]))
+}
+
+/// The graph of [`Precision::Int8`], made for what its linear layers are given. In fp32 it would compute
+/// the same as without `activations`.
+///
+/// Norms give their results less the mean of every feature, which biases after them add again: some
+/// features lie far from zero always, and would leave the others few steps.
+pub fn export_calibrated(checkpoint: &Checkpoint, activations: &Activations) -> Result<Vec<u8>, BundleError> {
+    let writer = BertWriter::new(checkpoint, Precision::Int8, Some(activations));
+    let (graph, input, logits, _) = writer.write()?;
+    Ok(graph.finish(input, vec![logits]))
+}
+
+/// The graph of [`Precision::Fp32`] that gives, behind the logits, what its linear layers are given, each
+/// `[1, S, features]`: what [`Activations::observe`] takes.
+pub fn export_observed(checkpoint: &Checkpoint) -> Result<Vec<u8>, BundleError> {
+    let writer = BertWriter::new(checkpoint, Precision::Fp32, None);
+    let (graph, input, logits, given) = writer.write()?;
+    let declared = given.into_iter().map(|(name, width)| {
+        let extents = [Extent::Fixed(1), Extent::Named("tokens".to_owned()), Extent::Fixed(width as i64)];
+        declare(&name, FLOAT, extents.to_vec())
+    });
+    Ok(graph.finish(input, std::iter::once(logits).chain(declared).collect()))
 }
 
 struct BertWriter<'a> {
     checkpoint: &'a Checkpoint,
     precision: Precision,
+    activations: Option<&'a Activations>,
     graph: GraphBuilder,
+    /// What linear layers are given, and its width.
+    given: Vec<(Value, usize)>,
+    /// How much the results of norms are less than the checkpoint's.
+    shifts: HashMap<Value, Vec<f32>>,
+}
+
+/// A graph without its ends, its input, its logits and what its linear layers are given.
+type Written = (GraphBuilder, ValueInfo, ValueInfo, Vec<(Value, usize)>);
+
+impl<'a> BertWriter<'a> {
+    fn new(checkpoint: &'a Checkpoint, precision: Precision, activations: Option<&'a Activations>) -> Self {
+        let (graph, given, shifts) = Default::default();
+        Self { checkpoint, precision, activations, graph, given, shifts }
+    }
+
+    fn write(mut self) -> Result<Written, BundleError> {
+        let mut hidden = self.embeddings()?;
+        for layer in 0..self.checkpoint.config().num_hidden_layers {
+            hidden = self.attention(&format!("encoder.layer.{layer}.attention"), hidden)?;
+            hidden = self.feed_forward(&format!("encoder.layer.{layer}"), hidden)?;
+        }
+        let labels = self.mean_pool_and_classify(hidden)?;
+        let input = declare(INPUT, INT64, vec![Extent::Fixed(1), Extent::Named("tokens".to_owned())]);
+        let logits = declare(OUTPUT, FLOAT, vec![Extent::Fixed(1), Extent::Fixed(labels as i64)]);
+        Ok((self.graph, input, logits, self.given))
+    }
 }
 
 impl BertWriter<'_> {
@@ -47,13 +93,10 @@ impl BertWriter<'_> {
         let words = self.word_embeddings()?;
         let positions = self.position_embeddings()?;
         let sum = self.graph.node(Standard("Add"), "embeddings", &[words, positions], vec![]);
-        let (gamma, beta) = self.norm("embeddings.LayerNorm")?;
-        Ok(self.graph.node(
-            Standard("LayerNormalization"),
-            "embeddings.normalised",
-            &[sum, gamma, beta],
-            vec![self.epsilon()],
-        ))
+        let name = "embeddings.normalised";
+        let (gamma, beta) = self.norm("embeddings.LayerNorm", name)?;
+        let epsilon = vec![self.epsilon()];
+        Ok(self.graph.node(Standard("LayerNormalization"), name, &[sum, gamma, beta], epsilon))
     }
 
     fn word_embeddings(&mut self) -> Result<Value, BundleError> {
@@ -102,20 +145,18 @@ impl BertWriter<'_> {
     }
 
     fn self_attention(&mut self, prefix: &str, hidden: &Value) -> Result<Value, BundleError> {
-        let (weight, bias) = self.query_key_value(prefix)?;
+        let (weight, mut bias) = self.query_key_value(prefix)?;
+        let weight = self.linear(&format!("{prefix}.self.weight"), &weight, &mut bias, hidden);
         let heads = vec![integer("num_heads", self.checkpoint.config().num_attention_heads)];
         let name = format!("{prefix}.self");
         let bias = self.graph.floats(&format!("{name}.bias"), &[bias.len()], &bias);
-        if self.precision == Precision::Fp32 {
-            let weight = self.transposed(&format!("{name}.weight"), &weight);
-            return Ok(self.graph.node(
-                Microsoft("Attention"),
-                &name,
-                &[hidden.clone(), weight, bias],
-                heads,
-            ));
-        }
-        let weight = self.quantised(&format!("{name}.weight"), &quantise_rows(&weight));
+        let weight = match weight {
+            Weight::Exact(weight) => {
+                let inputs = [hidden.clone(), weight, bias];
+                return Ok(self.graph.node(Microsoft("Attention"), &name, &inputs, heads));
+            }
+            Weight::Quantised(weight) => weight,
+        };
         let quantise = format!("{name}.input");
         let [input, scale, zero] =
             self.graph.node3(Standard("DynamicQuantizeLinear"), &quantise, std::slice::from_ref(hidden));
@@ -141,8 +182,8 @@ impl BertWriter<'_> {
         let (width, wide) =
             (self.checkpoint.config().hidden_size, self.checkpoint.config().intermediate_size);
         let name = format!("{prefix}.intermediate");
-        let widened = self.product(&format!("{name}.dense"), hidden.clone(), width, wide)?;
-        let bias = self.bias(&format!("{name}.dense"), wide)?;
+        let (widened, bias) = self.product(&format!("{name}.dense"), hidden.clone(), width, wide)?;
+        let bias = self.graph.floats(&format!("{name}.dense.bias"), &[wide], &bias);
         let activated = self.graph.node(Microsoft("BiasGelu"), &name, &[widened, bias], vec![]);
         self.dense_add_and_normalise(&format!("{prefix}.output"), activated, wide, hidden)
     }
@@ -156,9 +197,12 @@ impl BertWriter<'_> {
         residual: Value,
     ) -> Result<Value, BundleError> {
         let width = self.checkpoint.config().hidden_size;
-        let output = self.product(&format!("{name}.dense"), input, from, width)?;
-        let bias = self.bias(&format!("{name}.dense"), width)?;
-        let (gamma, beta) = self.norm(&format!("{name}.LayerNorm"))?;
+        let (output, mut bias) = self.product(&format!("{name}.dense"), input, from, width)?;
+        if let Some(shift) = self.shifts.get(&residual) {
+            bias.iter_mut().zip(shift).for_each(|(bias, shift)| *bias += shift);
+        }
+        let bias = self.graph.floats(&format!("{name}.dense.bias"), &[width], &bias);
+        let (gamma, beta) = self.norm(&format!("{name}.LayerNorm"), name)?;
         let epsilon = vec![self.epsilon()];
         let inputs = [output, residual, gamma, beta, bias];
         Ok(self.graph.node(Microsoft("SkipLayerNormalization"), name, &inputs, epsilon))
@@ -178,19 +222,46 @@ impl BertWriter<'_> {
         Ok(labels)
     }
 
-    /// A linear layer without its bias, which the operator after it adds.
-    fn product(&mut self, name: &str, input: Value, from: usize, to: usize) -> Result<Value, BundleError> {
+    /// A linear layer without its bias, which the operator after it adds, and that bias.
+    fn product(
+        &mut self,
+        name: &str,
+        input: Value,
+        from: usize,
+        to: usize,
+    ) -> Result<(Value, Vec<f32>), BundleError> {
         let weight = self.checkpoint.matrix(&format!("{name}.weight"), to, from)?;
-        if self.precision == Precision::Fp32 {
-            let weight = self.transposed(&format!("{name}.weight"), &weight);
-            return Ok(self.graph.node(Standard("MatMul"), name, &[input, weight], vec![]));
-        }
-        let weight = self.quantised(&format!("{name}.weight"), &quantise_rows(&weight));
+        let mut bias = self.checkpoint.vector(&format!("{name}.bias"), to)?;
+        let weight = match self.linear(&format!("{name}.weight"), &weight, &mut bias, &input) {
+            Weight::Exact(weight) => {
+                return Ok((self.graph.node(Standard("MatMul"), name, &[input, weight], vec![]), bias));
+            }
+            Weight::Quantised(weight) => weight,
+        };
         let (scaled, largest) = self.scaled_tokens(name, input);
         let inputs = [scaled, weight.values, weight.scales, weight.zero_point];
         let product = format!("{name}.scaled");
         let product = self.graph.node(Microsoft("DynamicQuantizeMatMul"), &product, &inputs, vec![]);
-        Ok(self.graph.node(Standard("Mul"), name, &[product, largest], vec![]))
+        Ok((self.graph.node(Standard("Mul"), name, &[product, largest], vec![]), bias))
+    }
+
+    /// Puts a layer's weight into the graph, and keeps the mean of the layer's outputs by its `bias`: it
+    /// makes good what `input` was shifted by and what rounding the weight does to the mean.
+    fn linear(&mut self, name: &str, weight: &Matrix, bias: &mut [f32], input: &Value) -> Weight {
+        self.given.push((input.clone(), weight.columns));
+        if self.precision == Precision::Fp32 {
+            return Weight::Exact(self.transposed(name, weight));
+        }
+        let moments = self.activations.and_then(|activations| activations.of(input));
+        let quantised = quantise_linear(weight, moments);
+        if let Some(means) = moments.map(Moments::means) {
+            let shifted = self.shifts.contains_key(input);
+            for (row, bias) in bias.iter_mut().enumerate() {
+                let exact: f32 = weight.row(row).iter().zip(&means).map(|(weight, mean)| weight * mean).sum();
+                *bias += exact - if shifted { 0.0 } else { quantised.times(row, &means) };
+            }
+        }
+        Weight::Quantised(self.quantised(name, &quantised))
     }
 
     /// Divides each token by its largest magnitude, so that the one scale that the operator finds for the
@@ -209,16 +280,16 @@ impl BertWriter<'_> {
         (scaled, divisor)
     }
 
-    fn bias(&mut self, name: &str, width: usize) -> Result<Value, BundleError> {
-        let name = format!("{name}.bias");
-        let bias = self.checkpoint.vector(&name, width)?;
-        Ok(self.graph.floats(&name, &[width], &bias))
-    }
-
-    fn norm(&mut self, name: &str) -> Result<(Value, Value), BundleError> {
+    /// Gain and offset of the norm whose result is `value`.
+    fn norm(&mut self, name: &str, value: &str) -> Result<(Value, Value), BundleError> {
         let width = self.checkpoint.config().hidden_size;
         let gamma = self.checkpoint.vector(&format!("{name}.weight"), width)?;
-        let beta = self.checkpoint.vector(&format!("{name}.bias"), width)?;
+        let mut beta = self.checkpoint.vector(&format!("{name}.bias"), width)?;
+        if let Some(moments) = self.activations.and_then(|activations| activations.of(value)) {
+            let shift = moments.means();
+            beta.iter_mut().zip(&shift).for_each(|(beta, shift)| *beta -= shift);
+            self.shifts.insert(value.to_owned(), shift);
+        }
         let gamma = self.graph.floats(&format!("{name}.weight"), &[width], &gamma);
         Ok((gamma, self.graph.floats(&format!("{name}.bias"), &[width], &beta)))
     }
@@ -245,6 +316,12 @@ impl BertWriter<'_> {
             zero_point: self.graph.unsigned_bytes(&format!("{name}.zero"), &[1], vec![ZERO_POINT]),
         }
     }
+}
+
+/// A linear layer's weight `[in, out]` in the graph.
+enum Weight {
+    Exact(Value),
+    Quantised(QuantisedConstant),
 }
 
 /// A quantised weight `[in, out]` in the graph.

@@ -97,13 +97,13 @@ impl GraphBuilder {
     }
 
     /// The finished file.
-    pub(crate) fn finish(self, input: ValueInfo, output: ValueInfo) -> Vec<u8> {
+    pub(crate) fn finish(self, input: ValueInfo, output: Vec<ValueInfo>) -> Vec<u8> {
         let graph = Graph {
             node: self.nodes,
             name: "bert-classifier".to_owned(),
             initializer: self.constants,
             input: vec![input],
-            output: vec![output],
+            output,
         };
         let opset_import = [("", 17), (MICROSOFT, 1)]
             .map(|(domain, version)| OperatorSet { domain: domain.to_owned(), version })

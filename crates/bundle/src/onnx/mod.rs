@@ -6,6 +6,6 @@ mod graph;
 mod proto;
 mod signature;
 
-pub use bert::{Precision, export};
+pub use bert::{Precision, export, export_calibrated, export_observed};
 pub use constants::GraphConstants;
 pub(crate) use signature::Signature;
