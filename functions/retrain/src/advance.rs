@@ -13,6 +13,8 @@ pub struct Advanced {
     pub state: Option<RunState>,
     /// What it waits for; nothing when there is nothing to do.
     pub waits: Option<String>,
+    /// How runs ended: another one may have had its turn since.
+    pub ended: Vec<RunState>,
 }
 
 /// Moves the active run step by step until it must wait, the deadline is near, or no run is left. One process
@@ -31,14 +33,17 @@ async fn move_runs(context: &Context, deadline: Deadline) -> Result<Advanced, Re
     let mut advanced = Advanced::default();
     let mut first = true;
     while let Some(run) = context.database.ask(async |store| store.current_run().await).await? {
-        advanced = Advanced { run: Some(run.id), state: Some(run.state), waits: None };
+        advanced = Advanced { run: Some(run.id), state: Some(run.state), waits: None, ..advanced };
         if deadline.is_near() || !first && needs_time(run.state) && !deadline.has_plenty() {
             advanced.waits = Some("the time of this invocation is up".to_owned());
             break;
         }
         first = false;
         match step(context, &run, deadline).await? {
-            Step::Moved(to) => advanced.state = Some(to),
+            Step::Moved(to) => {
+                advanced.state = Some(to);
+                advanced.ended.extend(to.is_final().then_some(to));
+            }
             Step::Waits(reason) => {
                 tracing::info!(run = run.id, state = run.state.as_str(), reason, "the run waits");
                 advanced.waits = Some(reason);

@@ -40,7 +40,7 @@ pub async fn handle(context: &Context, event: Value, deadline: Deadline) -> Resu
         true
     });
     report(&advanced, failures.len(), lags);
-    let Advanced { run, state, waits } = advanced;
+    let Advanced { run, state, waits, .. } = advanced;
     Ok(Answer { batch_item_failures: failures, run, state, waits })
 }
 
@@ -94,7 +94,7 @@ fn report(advanced: &Advanced, poison: usize, lags: bool) {
         poison,
         "runs looked at"
     );
-    let ended = |state: RunState| u64::from(advanced.state == Some(state));
+    let ended = |state: RunState| advanced.ended.iter().filter(|end| **end == state).count();
     Metrics::new("retrain")
         .count("Poison", poison)
         .count("RunFailed", ended(RunState::Failed))
