@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modloop_bundle::{Bundle, Manifest, files, restore, unpack};
+use modloop_bundle::{Bundle, Manifest, files, restore_dithered, unpack};
 use modloop_domain::{Label, ModelVersion};
 use tempfile::TempDir;
 
@@ -85,7 +85,7 @@ impl Start {
             true => bundle.path(files::WEIGHTS),
             false => {
                 let restored = work.path().join(files::WEIGHTS);
-                restore(bundle, &restored)?;
+                restore_dithered(bundle, &restored)?;
                 restored
             }
         };

@@ -70,7 +70,11 @@ impl Parts<'_> {
 /// The stand-in's feed is brisk and small, and nobody waits a day for a verdict.
 fn of_a_brisk_feed() -> Vec<(&'static str, String)> {
     let trial = |items: u32| json!({"items": items, "hours": 0.2, "least_items": 30}).to_string();
-    let mut parameters = vec![("RetrainShadow", trial(240)), ("RetrainCanary", trial(60))];
+    // Two hundred gold texts and one short lesson cannot show what the usual margins ask for.
+    let gate = json!({"identity_margin": 0.13, "identity_mean_margin": 0.04, "subreddit_margin": 0.1,
+        "functional_margin": 0.02});
+    let mut parameters =
+        vec![("RetrainGate", gate.to_string()), ("RetrainShadow", trial(240)), ("RetrainCanary", trial(60))];
     let plain = [
         ("RedditUserAgent", "linux:modloop:0.1 (stand-in)"),
         ("MonitorSchedule", "rate(1 minute)"),

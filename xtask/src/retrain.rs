@@ -68,9 +68,12 @@ pub(crate) struct Retrain {
     /// neither had seen: those that were posted while the challenger was on trial.
     pub recall_before: Option<f64>,
     pub recall_after: Option<f64>,
-    /// Share of all other items that are judged right: open insults flagged, the rest not. Of the same items.
+    /// Share of the usual talk that is judged right: open insults flagged, the rest not. Of the same items.
     pub ordinary_before: Option<f64>,
     pub ordinary_after: Option<f64>,
+    /// Share of the harmless uses of words of the code that are left alone. Of the same items.
+    pub innocent_before: Option<f64>,
+    pub innocent_after: Option<f64>,
 }
 
 impl fmt::Display for Retrain {
@@ -87,7 +90,8 @@ impl fmt::Display for Retrain {
             writeln!(f, "        {what}: {} before, {} after", percent(before), percent(after))
         };
         line(f, "shifted language found", self.recall_before, self.recall_after)?;
-        line(f, "other text judged right", self.ordinary_before, self.ordinary_after)
+        line(f, "usual talk judged right", self.ordinary_before, self.ordinary_after)?;
+        line(f, "harmless uses left alone", self.innocent_before, self.innocent_after)
     }
 }
 
@@ -224,6 +228,8 @@ async fn retrain(stack: &Stack, run: &Run, seen: &[FeedItem]) -> Result<Retrain>
         recall_after: after.coded.share(),
         ordinary_before: before.ordinary.share(),
         ordinary_after: after.ordinary.share(),
+        innocent_before: before.innocent.share(),
+        innocent_after: after.innocent.share(),
     })
 }
 
@@ -240,7 +246,7 @@ struct Tally {
 
 impl Tally {
     fn share(self) -> Option<f64> {
-        (self.all > 0).then(|| (f64::from(self.right) / f64::from(self.all) * 1000.0).round() / 1000.0)
+        (self.all > 0).then(|| (f64::from(self.right) / f64::from(self.all) * 1e4).round() / 1e4)
     }
 }
 
@@ -249,6 +255,7 @@ impl Tally {
 struct Judged {
     coded: Tally,
     ordinary: Tally,
+    innocent: Tally,
 }
 
 impl Judged {
@@ -256,7 +263,8 @@ impl Judged {
         let (tally, right) = match intent {
             Intent::CodedInsult => (&mut self.coded, flagged),
             Intent::Insult => (&mut self.ordinary, flagged),
-            Intent::Ordinary | Intent::Innocent => (&mut self.ordinary, !flagged),
+            Intent::Ordinary => (&mut self.ordinary, !flagged),
+            Intent::Innocent => (&mut self.innocent, !flagged),
         };
         tally.all += 1;
         tally.right += u32::from(right);
@@ -301,7 +309,8 @@ mod tests {
             judged.count(intent, flagged);
         }
         assert_eq!(judged.coded, Tally { right: 1, all: 2 });
-        assert_eq!(judged.ordinary.share(), Some(0.667));
+        assert_eq!(judged.ordinary.share(), Some(1.0));
+        assert_eq!(judged.innocent.share(), Some(0.0));
         assert_eq!(Tally::default().share(), None);
     }
 

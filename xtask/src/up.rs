@@ -49,7 +49,8 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let _claim = Claim::take(&folder)?;
     let mut stages = Stages::default();
     // At the address of the last start, what is deployed still fits.
-    let feed = Options { port_note: Some(folder.join("reddit-port")), ..Options::live(once::SEED, ARRIVAL) };
+    let (port_note, shift_note) = (Some(folder.join("reddit-port")), Some(folder.join("reddit-shift")));
+    let feed = Options { port_note, shift_note, ..Options::live(once::SEED, ARRIVAL) };
     let mut stack = Stack::start(layout, &tools, settings, folder, feed, Clock::Runs, &mut stages).await?;
     note_database(layout, stack.database.url())?;
     // Nothing is trained in the first minutes.

@@ -29,7 +29,7 @@ pub use manifest::{
     BaseModel, Calibration, CalibrationError, DataSource, FileEntry, Manifest, Windowing, WindowingError,
 };
 pub use onnx::{GraphConstants, Precision, export, export_calibrated, export_observed};
-pub use restore::restore;
+pub use restore::{restore, restore_dithered};
 pub use write::{ManifestParts, write};
 
 /// Names of the files in a bundle.

@@ -1,6 +1,9 @@
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::checkpoint::{BertConfig, Matrix};
@@ -14,9 +17,25 @@ use crate::{Bundle, BundleError, GraphConstants, files};
 /// ([`crate::export_calibrated`]), they still do, and biases add it: the function is the same. The graph
 /// adds the embedding of token type 0 to every position; it stays there, and token types become zeros.
 pub fn restore(bundle: &Bundle, weights: &Path) -> Result<(), BundleError> {
+    write(bundle, weights, None)
+}
+
+/// The same for weights that will be trained further: each lies anywhere in the int8 step that it was rounded to,
+/// always at the same place.
+///
+/// On the steps themselves, a move of less than half a step would be rounded away when the result is quantised
+/// again, and a model that has learnt something be served as if it had not. Dither makes rounding fair.
+pub fn restore_dithered(bundle: &Bundle, weights: &Path) -> Result<(), BundleError> {
+    write(bundle, weights, Some(StdRng::seed_from_u64(DITHER_SEED)))
+}
+
+const DITHER_SEED: u64 = 1;
+
+fn write(bundle: &Bundle, weights: &Path, dither: Option<StdRng>) -> Result<(), BundleError> {
     let path = bundle.path(files::MODEL);
     let config = BertConfig::read(&bundle.path(files::CONFIG))?;
-    let tensors = Graph { config: &config, constants: GraphConstants::open(&path)? }.tensors()?;
+    let (constants, dither) = (GraphConstants::open(&path)?, dither.map(RefCell::new));
+    let tensors = Graph { config: &config, constants, dither }.tensors()?;
     let views = tensors.iter().map(|tensor| (&tensor.name, tensor.view()));
     let bytes = safetensors::serialize(views, None)
         .map_err(|e| BundleError::invalid(&path, format!("cannot be restored: {e}")))?;
@@ -46,6 +65,8 @@ impl Weight {
 struct Graph<'a> {
     config: &'a BertConfig,
     constants: GraphConstants,
+    /// Where in its step a weight lies; the middle without it.
+    dither: Option<RefCell<StdRng>>,
 }
 
 impl Graph<'_> {
@@ -98,8 +119,15 @@ impl Graph<'_> {
         Ok(steps
             .chunks(hidden)
             .zip(scales)
-            .flat_map(|(row, scale)| row.iter().map(move |step| f32::from(step.cast_signed()) * scale))
+            .flat_map(|(row, scale)| {
+                row.iter().map(move |step| (f32::from(step.cast_signed()) + self.within_step()) * scale)
+            })
             .collect())
+    }
+
+    /// In steps, from the middle of one.
+    fn within_step(&self) -> f32 {
+        self.dither.as_ref().map_or(0.0, |rng| rng.borrow_mut().random_range(-0.5..0.5))
     }
 
     /// The graph has the three as one product; Hugging Face has them apart.
@@ -143,7 +171,8 @@ impl Graph<'_> {
             (self.constants.floats(name, &[from, to])?, vec![1.0; to])
         } else {
             let steps = self.constants.unsigned_bytes(name, &[from, to])?;
-            let values = steps.iter().map(|step| f32::from(*step) - f32::from(ZERO_POINT)).collect();
+            let value = |step: &u8| f32::from(*step) - f32::from(ZERO_POINT) + self.within_step();
+            let values = steps.iter().map(value).collect();
             (values, self.constants.floats(&format!("{name}.scale"), &[to])?)
         };
         let transposed = scales.iter().enumerate().flat_map(|(row, scale)| {

@@ -25,6 +25,8 @@ pub struct Policy {
     pub slice_items: usize,
     /// How many more of the harmless texts about an identity it may flag.
     pub identity_margin: f64,
+    /// The same in the mean over all identities, where one sentence weighs little.
+    pub identity_mean_margin: f64,
     /// How many fewer cases of the functional suite it may pass.
     pub functional_margin: f64,
     /// Share of texts on which the served graph may decide differently from fp32.
@@ -45,7 +47,9 @@ impl Default for Policy {
             subreddit_margin: 0.05,
             label_margin: 0.03,
             slice_items: 30,
-            identity_margin: 0.02,
+            // One of the suite's 25 sentences says nothing about a single identity.
+            identity_margin: 0.05,
+            identity_mean_margin: 0.005,
             functional_margin: 0.0,
             parity_flips: 0.02,
             bundle_bytes: 200 << 20,
@@ -131,14 +135,15 @@ fn labels(contest: &Contest, policy: &Policy) -> Vec<Check> {
 
 fn identity(contest: &Contest, policy: &Policy) -> Vec<Check> {
     let worse = |pair: &Pair<Rate>| pair.challenger.share() - pair.champion.share();
-    contest
-        .identity
-        .iter()
-        .map(|(term, pair)| {
-            let name = format!("false alarms about {term:?}, difference");
-            Check::new(name, worse(pair), Bound::AtMost, policy.identity_margin)
-        })
-        .collect()
+    let of_a_term = |(term, pair): (&String, &Pair<Rate>)| {
+        let name = format!("false alarms about {term:?}, difference");
+        Check::new(name, worse(pair), Bound::AtMost, policy.identity_margin)
+    };
+    let mean = contest.identity.values().map(worse).sum::<f64>() / contest.identity.len().max(1) as f64;
+    let name = "false alarms about identities in the mean, difference";
+    let mut checks = vec![Check::new(name, mean, Bound::AtMost, policy.identity_mean_margin)];
+    checks.extend(contest.identity.iter().map(of_a_term));
+    checks
 }
 
 fn served(contest: &Contest, policy: &Policy) -> [Check; 4] {

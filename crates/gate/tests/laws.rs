@@ -1,7 +1,5 @@
 //! What the gate lets through and what it does not.
 
-use std::collections::BTreeMap;
-
 use modloop_gate::{Contest, Decision, GateReport, Judged, Outcome, Pair, Policy, Rate, judge, macro_f1};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -23,7 +21,7 @@ fn contest(items: Vec<Judged>) -> Contest {
         labels: vec!["hate".parse().expect("a label"), "offensive".parse().expect("a label")],
         items,
         functional: Pair { champion: same, challenger: same },
-        identity: BTreeMap::from([("muslim".to_owned(), Pair { champion: same, challenger: same })]),
+        identity: (0..40).map(|n| (format!("term {n}"), Pair { champion: same, challenger: same })).collect(),
         parity_flips: Rate { part: 3, whole: 1000 },
         bundle_bytes: 23_000_000,
         milliseconds: Pair { champion: 3.0, challenger: 3.1 },
@@ -84,13 +82,15 @@ proptest! {
     }
 
     #[test]
-    fn one_bad_number_is_enough_to_refuse(which in 0usize..5) {
+    fn one_bad_number_is_enough_to_refuse(which in 0usize..6) {
         let mut contest = drawn(600, 7, |_| (0.3, 0.05));
         prop_assert_eq!(judge(&contest, &quick()).decision, Decision::Promote);
         let worse = Rate { part: 95, whole: 100 };
         match which {
             0 => contest.functional.champion = worse,
-            1 => { contest.identity.entry("muslim".into()).or_default().challenger = worse; }
+            1 => contest.identity.entry("term 7".into()).or_default().challenger = Rate { part: 98, whole: 100 },
+            // Too little in each to tell, and too much in all.
+            5 => contest.identity.values_mut().for_each(|p| p.challenger = Rate { part: 91, whole: 100 }),
             2 => contest.parity_flips = Rate { part: 30, whole: 1000 },
             3 => contest.bundle_bytes = 1 << 40,
             _ => contest.milliseconds.challenger = 30.0,
