@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use modloop_bundle::testing::{HEADS, HIDDEN, LAYERS};
 use modloop_bundle::{
     Activations, Bundle, Checkpoint, Precision, export, export_calibrated, export_observed, files, restore,
-    testing,
+    restore_dithered, testing,
 };
 use ndarray::{Array1, Array2, Axis, s};
 use ort::environment::Environment;
@@ -223,6 +223,38 @@ fn a_restored_bundle_exports_to_nearly_the_same_graph() {
         // The rest of the difference is that of activations.
         let difference = largest_difference(&expected, &logits(&fp32, ids));
         assert!(difference < 0.15, "logits differ by {difference} on {ids:?}");
+    }
+}
+
+/// The output channels of a layer, fp32.
+fn channels(weights: &Path) -> Vec<Vec<f32>> {
+    let bytes = std::fs::read(weights).expect("weights");
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let layer = tensors.tensor("encoder.layer.0.output.dense.weight").expect("a layer");
+    let (values, _) = layer.data().as_chunks::<4>();
+    let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    values.chunks(layer.shape()[1]).map(<[f32]>::to_vec).collect()
+}
+
+#[test]
+fn weights_for_further_training_lie_anywhere_in_their_steps_and_always_at_the_same_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bundle = testing::bundle(&dir.path().join("bundle"), "tiny-1", 5);
+    let [plain, dithered, again] = ["plain", "dithered", "again"].map(|name| dir.path().join(name));
+    restore(&bundle, &plain).expect("restores");
+    restore_dithered(&bundle, &dithered).expect("restores");
+    restore_dithered(&bundle, &again).expect("restores");
+    let (plain, dithered, again) = (channels(&plain), channels(&dithered), channels(&again));
+    assert_eq!(dithered, again);
+    for (steps, moved) in plain.iter().zip(&dithered) {
+        // The distance of the two nearest values is the step, where a channel has neighbours.
+        let mut sorted = steps.clone();
+        sorted.sort_by(f32::total_cmp);
+        let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 1e-7);
+        let step = gaps.fold(f32::INFINITY, f32::min);
+        let moves: Vec<f32> = steps.iter().zip(moved).map(|(a, b)| (b - a) / step).collect();
+        assert!(moves.iter().all(|by| by.abs() <= 0.51), "{moves:?}");
+        assert!(moves.iter().any(|by| *by > 0.1) && moves.iter().any(|by| *by < -0.1), "{moves:?}");
     }
 }
 
