@@ -86,7 +86,7 @@ mod tests {
     fn what_is_stored_is_read_again() {
         for stored in [r#"{"password":"sesame","username":"me"}"#, r#"{"token":"sesame"}"#] {
             let login: Login = serde_json::from_str(stored).expect("a login");
-            assert_eq!(login.to_secret().map(|secret| secret.to_string()).as_deref(), Some(stored));
+            assert_eq!(login.to_secret(), serde_json::from_str(stored).ok());
         }
         assert_eq!(Login::None.to_secret(), None);
     }
