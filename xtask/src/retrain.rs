@@ -84,14 +84,18 @@ impl fmt::Display for Retrain {
             writeln!(f, "        {reason}")?;
         }
         writeln!(f, "        {labels} labels for ${cost:.4}, trained for {job_seconds} s")?;
-        let percent =
-            |share: Option<f64>| share.map_or("?".to_owned(), |share| format!("{:.1} %", share * 100.0));
-        let line = |f: &mut fmt::Formatter<'_>, what, before, after| {
-            writeln!(f, "        {what}: {} before, {} after", percent(before), percent(after))
-        };
-        line(f, "shifted language found", self.recall_before, self.recall_after)?;
-        line(f, "usual talk judged right", self.ordinary_before, self.ordinary_after)?;
-        line(f, "harmless uses left alone", self.innocent_before, self.innocent_after)
+        let compared = [
+            ("shifted language found", self.recall_before, self.recall_after),
+            ("usual talk judged right", self.ordinary_before, self.ordinary_after),
+            ("harmless uses left alone", self.innocent_before, self.innocent_after),
+        ];
+        for (what, before, after) in compared {
+            // A challenger that was never on trial has nothing to be compared by.
+            if let (Some(before), Some(after)) = (before, after) {
+                writeln!(f, "        {what}: {:.1} % before, {:.1} % after", before * 100.0, after * 100.0)?;
+            }
+        }
+        Ok(())
     }
 }
 
