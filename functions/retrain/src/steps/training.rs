@@ -98,6 +98,8 @@ impl Work<'_> {
         let mut all = self.settings.hyperparameters.clone();
         all.insert("version".into(), self.run.challenger_version.to_string());
         all.insert("labels".into(), labels.join(","));
+        // The data set holds as many older lines as the share asks for; the trainer mixes each epoch by it.
+        all.entry("replay_share".into()).or_insert_with(|| self.settings.replay_share.to_string());
         all
     }
 }
