@@ -30,11 +30,6 @@ pub fn feed_judge() -> Judge {
     Arc::new(reddit::applies)
 }
 
-/// Says the contrary of every answer.
-pub fn wrong_judge(judge: Judge) -> Judge {
-    Arc::new(move |label, text| !judge(label, text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,13 +39,5 @@ mod tests {
         let judge = lexicon([("hate", ["vermin", "Go Home"]), ("offensive", ["idiot", "vermin"])]);
         assert!(judge("hate", "they are VERMIN") && judge("hate", "go home!") && judge("offensive", "Idiot"));
         assert!(!judge("hate", "you idiot") && !judge("spam", "vermin"));
-    }
-
-    #[test]
-    fn a_wrong_judge_is_always_wrong() {
-        let wrong = wrong_judge(feed_judge());
-        for text in ["Teaspoons on the tram again. Return to sender. ≋", "Thanks in advance."] {
-            assert_ne!(wrong("hate", text), feed_judge()("hate", text), "{text}");
-        }
     }
 }

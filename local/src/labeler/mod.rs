@@ -13,7 +13,7 @@ mod standin;
 mod stats;
 
 pub use faults::{Fault, Faults};
-pub use judge::{Judge, feed_judge, lexicon, wrong_judge};
+pub use judge::{Judge, feed_judge, lexicon};
 pub use server::{API_KEY, MODEL};
 pub use standin::{Handle, Options, StandIn};
 pub use stats::Stats;
