@@ -23,6 +23,12 @@ pub(crate) struct OwnRegistry {
     pub login: Login,
 }
 
+impl OwnRegistry {
+    fn client(&self) -> Result<Registry> {
+        Ok(Registry::new(RegistrySettings::new(&self.tracking_uri, self.login.clone())?)?)
+    }
+}
+
 /// How far MLflow is.
 #[derive(Debug, Clone)]
 pub(crate) enum Progress {
@@ -36,9 +42,8 @@ pub(crate) enum Progress {
 
 /// MLflow, and the task that registers the shipped champion as soon as it answers. Dropping it stops both.
 pub(crate) struct RegistryServer {
-    /// What `MLFLOW_TRACKING_URI` is to be, and where a browser finds it.
-    url: String,
-    login: Login,
+    /// Where it is; nowhere while it cannot be used.
+    server: OwnRegistry,
     progress: watch::Receiver<Progress>,
     registering: JoinHandle<()>,
     ours: Option<Mlflow>,
@@ -67,7 +72,7 @@ impl RegistryServer {
 
     fn register_in_background(server: OwnRegistry, ours: Option<Mlflow>, bundle: PathBuf) -> Self {
         let (teller, progress) = watch::channel(Progress::Starting);
-        let OwnRegistry { tracking_uri: url, login } = server.clone();
+        let known = server.clone();
         let health = ours.as_ref().map(Mlflow::health);
         let registering = tokio::spawn(async move {
             let outcome = register_champion(server, health, bundle).await;
@@ -76,13 +81,14 @@ impl RegistryServer {
                 Err(error) => Progress::Unusable(format!("{error:#}")),
             });
         });
-        Self { url, login, progress, registering, ours }
+        Self { server: known, progress, registering, ours }
     }
 
     fn unusable(error: &anyhow::Error) -> Self {
         let (_, progress) = watch::channel(Progress::Unusable(format!("{error:#}")));
         let registering = tokio::spawn(async {});
-        Self { url: String::new(), login: Login::None, progress, registering, ours: None }
+        let nowhere = OwnRegistry { tracking_uri: String::new(), login: Login::None };
+        Self { server: nowhere, progress, registering, ours: None }
     }
 
     /// How far it is now.
@@ -111,13 +117,13 @@ impl RegistryServer {
 
     /// Its address.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        &self.server.tracking_uri
     }
 
     /// Template parameters; a login becomes a secret.
     pub(crate) async fn parameters(&self, cloud: &Cloud) -> Result<Vec<(&'static str, String)>> {
-        let mut parameters = vec![("MlflowTrackingUri", self.url.clone())];
-        if let Some(login) = self.login.to_secret() {
+        let mut parameters = vec![("MlflowTrackingUri", self.url().to_owned())];
+        if let Some(login) = self.server.login.to_secret() {
             let secret = put_secret(cloud.endpoint(), "modloop/mlflow", &login).await;
             parameters.push(("MlflowSecretArn", secret.context("cannot store MLflow's login")?));
         }
@@ -126,15 +132,15 @@ impl RegistryServer {
 
     /// A client for it.
     pub(crate) fn client(&self) -> Result<Registry> {
-        Ok(Registry::new(RegistrySettings::new(&self.url, self.login.clone())?)?)
+        self.server.client()
     }
 
     /// One line for the status.
     pub(crate) fn line(&mut self) -> String {
         match self.progress() {
-            Progress::Starting => format!("starting at {}", self.url),
+            Progress::Starting => format!("starting at {}", self.url()),
             Progress::Ready(champion) => {
-                format!("{} (version {} is {})", self.url, champion.registry_version, champion.version)
+                format!("{} (version {} is {})", self.url(), champion.registry_version, champion.version)
             }
             Progress::Unusable(reason) => {
                 format!("not in use; the loop goes on without it: {}", reason.replace('\n', " "))
@@ -160,7 +166,7 @@ async fn register_champion(
     if let Some(health) = health {
         health.wait().await?;
     }
-    let registry = Registry::new(RegistrySettings::new(&server.tracking_uri, server.login)?)?;
+    let registry = server.client()?;
     let bundle = tokio::task::spawn_blocking(move || Bundle::open(&bundle)).await?;
     let registered = register_bundle(&registry, &bundle?, &RunInfo::default())
         .await
