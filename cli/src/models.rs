@@ -37,7 +37,7 @@ enum ModelsCommand {
     },
     /// Withdraw the model on trial; with none on trial, go back to the champion before, within one batch.
     #[command(
-        after_help = "Once is enough: each further roll-back switches again, and a roll-back is undone by the next."
+        after_help = "Each further roll-back undoes the promotion before; a model that was left is not returned to until somebody promotes it."
     )]
     Rollback {
         /// Why; `modloop models list` shows it with your user name.
@@ -74,15 +74,23 @@ pub async fn run(args: ModelsArgs) -> Result<()> {
     }
 }
 
+fn maker(model: &KnownModel) -> String {
+    match (model.run_id, &model.bundle_uri) {
+        (Some(run), _) => format!("run {run}"),
+        (None, Some(_)) => "hand".to_owned(),
+        (None, None) => "release".to_owned(),
+    }
+}
+
 /// Models, then switches.
 pub fn list(models: &[KnownModel], switches: &[Switch], now: DateTime<Utc>) -> String {
-    let mut known = table(&["model", "role", "share", "run", "first seen"]);
+    let mut known = table(&["model", "role", "share", "made by", "first seen"]);
     for model in models {
         known.add_row([
             model.version.to_string(),
             model.role.clone().unwrap_or_default(),
             model.share.map(|share| format!("{share:.2}")).unwrap_or_default(),
-            model.run_id.map_or_else(|| "ships".to_owned(), |run| run.to_string()),
+            maker(model),
             ago(now, model.registered_at),
         ]);
     }

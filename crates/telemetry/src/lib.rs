@@ -8,9 +8,13 @@ pub use metrics::Metrics;
 
 /// Sends `tracing` events to standard output, one JSON object a line, with the fields of the enclosing
 /// spans (the Lambda runtime's span carries `requestId`). `MODLOOP_LOG` filters, `info` by default.
+/// `MODLOOP_STACK` names the deployment that metrics belong to.
 ///
 /// Later calls in the same process change nothing.
 pub fn init() {
+    if let Ok(stack) = std::env::var("MODLOOP_STACK") {
+        metrics::STACK.get_or_init(|| stack);
+    }
     let filter = EnvFilter::try_from_env("MODLOOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .json()

@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
@@ -15,10 +16,20 @@ pub struct Metrics {
 /// The CloudWatch namespace of all metrics.
 const NAMESPACE: &str = "Modloop";
 
+/// Which deployment this process belongs to.
+pub(crate) static STACK: OnceLock<String> = OnceLock::new();
+
 impl Metrics {
-    /// Metrics of one function, dimension `Function`.
+    /// Metrics of one function: dimensions `Stack`, so that two stacks in one account do not add up, and `Function`.
+    /// Outside a stack there is no such dimension.
     pub fn new(function: &str) -> Self {
-        Self { dimensions: vec![("Function".into(), function.into())], values: Vec::new() }
+        Self::of(STACK.get().map(String::as_str), function)
+    }
+
+    fn of(stack: Option<&str>, function: &str) -> Self {
+        let stack = stack.map(|stack| ("Stack".into(), stack.into()));
+        let function = ("Function".into(), function.into());
+        Self { dimensions: stack.into_iter().chain([function]).collect(), values: Vec::new() }
     }
 
     /// Adds a dimension; few values each, since every combination is billed as a metric of its own.
@@ -89,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_line_follows_the_embedded_metric_format() {
-        let line = Metrics::new("fetch")
+        let line = Metrics::of(Some("modloop"), "fetch")
             .dimension("Subreddit", "rust")
             .count("Fetched", 3usize)
             .millis("MillisecondsPerItem", 1.5)
@@ -100,13 +111,13 @@ mod tests {
             json!({
                 "_aws": {"Timestamp": 1000, "CloudWatchMetrics": [{
                     "Namespace": "Modloop",
-                    "Dimensions": [["Function", "Subreddit"]],
+                    "Dimensions": [["Stack", "Function", "Subreddit"]],
                     "Metrics": [
                         {"Name": "Fetched", "Unit": "Count"},
                         {"Name": "MillisecondsPerItem", "Unit": "Milliseconds"},
                     ],
                 }]},
-                "Function": "fetch", "Subreddit": "rust",
+                "Stack": "modloop", "Function": "fetch", "Subreddit": "rust",
                 "Fetched": 3.0, "MillisecondsPerItem": 1.5,
             })
         );

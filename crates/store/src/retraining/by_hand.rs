@@ -43,10 +43,17 @@ const WITHDRAW_BY_HAND: &str = "
     select 'withdraw', $1, $1, model_version, $2, $3 from freed
     returning challenger";
 
-/// The champion that the present one took over from.
+/// The champion that the present one was promoted in the place of. One that was left by a roll-back, and not
+/// promoted since, is passed over: going back twice must not bring the bad model again.
 const BEFORE: &str = "
-    select from_version, m.bundle_uri from model_switches s left join models m on m.version = s.from_version
-    where s.action in ('promote', 'rollback') and s.to_version = $1 and s.from_version is not null
+    select s.from_version from model_switches s
+    where s.action = 'promote' and s.to_version = $1 and s.from_version is not null and not exists (
+        select from model_switches r
+        where r.action = 'rollback' and r.from_version = s.from_version and not exists (
+            select from model_switches p
+            where p.action = 'promote' and p.to_version = r.from_version and p.id > r.id
+        )
+    )
     order by s.id desc limit 1";
 
 /// A model without an address ships inside the function, which serves when there is no alias.

@@ -62,7 +62,7 @@ pub struct KnownModel {
     pub role: Option<String>,
     /// The share of items a model on trial scores.
     pub share: Option<f32>,
-    /// The run that made it; `None` for one that ships with a release.
+    /// The run that made it; `None` for one of a release or by hand.
     pub run_id: Option<i64>,
     /// Where its bundle lies; `None` when it ships inside the function.
     pub bundle_uri: Option<String>,

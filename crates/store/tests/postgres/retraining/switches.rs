@@ -64,6 +64,25 @@ async fn a_challenger_goes_through_shadow_and_canary_to_champion_with_one_switch
     assert_eq!((left, decides), (challenger, version("v1")));
     assert!(store.serving().await.expect("reads").champion.is_none());
     assert_eq!(store.champion().await.expect("reads"), Some(version("v1")));
+
+    // A second time does not bring the model again that was just left.
+    assert!(matches!(store.roll_back("a test", "again").await, Err(SwitchError::NothingBefore)));
+    assert_eq!(store.champion().await.expect("reads"), Some(version("v1")));
+}
+
+#[tokio::test]
+async fn rolling_back_undoes_promotions_one_by_one_and_never_returns() {
+    let (_database, store, _run, second) = registered().await;
+    let roll_back = async || store.roll_back("somebody", "no").await;
+    store.promote(&second, "somebody", "better").await.expect("promotes");
+    store.promote(&version("v1"), "somebody", "back, as a promotion").await.expect("promotes");
+    assert_eq!(roll_back().await.expect("undoes the last"), (version("v1"), second.clone()));
+    assert!(matches!(roll_back().await, Err(SwitchError::NothingBefore)), "v1 was left");
+
+    // Promoted anew it may be gone back to again.
+    store.promote(&version("v1"), "somebody", "after all").await.expect("promotes");
+    store.promote(&second, "somebody", "better").await.expect("promotes");
+    assert_eq!(roll_back().await.expect("goes back"), (second, version("v1")));
 }
 
 #[tokio::test]
