@@ -30,7 +30,7 @@ pub(crate) enum Scenario {
 }
 
 /// Items that are posted after the shift, before anybody looks.
-const SHIFTED: u64 = 660;
+const SHIFTED: u64 = 960;
 /// And in each step while the challenger is on trial.
 const ON_TRIAL: u64 = 120;
 /// The monitor's shortest window is a little more than a minute.

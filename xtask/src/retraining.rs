@@ -24,13 +24,13 @@ const IMAGE: &str = "000000000000.dkr.ecr.us-east-1.amazonaws.com/modloop-train:
 
 /// A small champion learns a new turn of language from some hundred texts in a minute or two on two cores.
 const HYPERPARAMETERS: [(&str, &str); 7] = [
-    ("epochs", "1"),
+    ("epochs", "2"),
     ("batch_size", "16"),
     ("learning_rate", "4e-5"),
     ("head_learning_rate", "5e-4"),
     ("dropout", "0"),
     ("max_tokens", "64"),
-    ("template_lines", "3000"),
+    ("template_lines", "1500"),
 ];
 
 /// Who labels.

@@ -162,8 +162,9 @@ fn mended(report: &Value) -> Result<Vec<Expectation>> {
         ("it decides", retrain["version"] == report["model"]),
         ("labels cost little", share("cost")? > 0.0 && share("cost")? < 2.0),
         ("recall rises by 30 points", share("recall_after")? - share("recall_before")? >= 0.3),
-        // Some two hundred texts, and a lesson that is never quite the same: one may fall the other way.
-        ("the usual talk loses none", share("ordinary_after")? >= share("ordinary_before")? - 0.005),
+        ("the usual talk loses none", share("ordinary_after")? >= share("ordinary_before")?),
+        // Not one left would mean that it goes by single words. They are a dozen or two a run.
+        ("most harmless uses of the code's words are left alone", share("innocent_after")? > 0.5),
     ])
 }
 
