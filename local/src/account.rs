@@ -55,10 +55,12 @@ impl Account {
         Ok(())
     }
 
-    /// Whether this account may pass through every folder above `path`.
+    /// Whether this account may pass through every folder above `path`, behind links too.
     pub(crate) fn can_reach(self, path: &Path) -> bool {
         let Self::Lesser { user, group } = self else { return true };
-        path.ancestors().skip(1).filter_map(|folder| fs::metadata(folder).ok()).all(|folder| {
+        let nearest = path.ancestors().skip(1).find_map(|folder| folder.canonicalize().ok());
+        let folders = nearest.iter().flat_map(|folder| folder.ancestors());
+        folders.filter_map(|folder| fs::metadata(folder).ok()).all(|folder| {
             let may_pass = match (folder.uid() == user.as_raw(), folder.gid() == group.as_raw()) {
                 (true, _) => 0o100,
                 (_, true) => 0o010,
@@ -82,6 +84,11 @@ mod tests {
         let stranger = Account::Lesser { user: Uid::from_raw(65000), group: Gid::from_raw(65000) };
         assert!(!stranger.can_reach(&data));
         assert!(Account::Own.can_reach(&data));
+        let open = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir();
+        let open = open.expect("a folder");
+        let link = open.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).expect("link");
+        assert!(!stranger.can_reach(&link.join("project/data")));
 
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o711)).expect("open it");
         assert!(stranger.can_reach(&data));
