@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 
+use crate::claim::Claim;
 use crate::cloud::CREDENTIAL;
 use crate::endpoint::{Endpoint, REGION};
 use crate::fingerprint::Fingerprint;
@@ -47,12 +48,19 @@ impl Sam {
             bundle: self.bundle.clone().unwrap_or_else(|| self.repository.join("models/champion")),
             log: self.log.clone(),
         };
+        let _claim = self.claim().await?;
         packaging.run().await
+    }
+
+    /// Runs of one checkout lay out their zips in the same place: one after the other.
+    async fn claim(&self) -> Result<Claim> {
+        Claim::wait(&self.repository.join("target")).await
     }
 
     /// Deploys what was built, unless just that is deployed already. Parameters that are not named keep the
     /// template's defaults.
     pub async fn deploy(&self, endpoint: &Endpoint, parameters: &[(&str, String)]) -> Result<()> {
+        let _claim = self.claim().await?;
         self.note_parameters(parameters)?;
         let inputs = ["infra/template.yaml", "samconfig.toml", "target/functions"];
         let inputs = inputs.map(|path| self.repository.join(path));
