@@ -1,7 +1,7 @@
 //! Texts to calibrated scores, with ONNX Runtime.
 //!
-//! A [`Classifier`] is loaded from a checked bundle once and scores any number of texts, one unpadded
-//! window at a time on as many threads as it was given. What a text scores never depends on which other
+//! A [`Classifier`] is loaded from a checked bundle once and scores any number of texts, in unpadded
+//! windows on as many threads as it was given. What a text scores never depends on which other
 //! texts are scored with it.
 
 #[cfg(target_arch = "x86_64")]

@@ -10,6 +10,9 @@ use crate::runtime::{self, WindowModel, joined};
 use crate::tokens::{TokenisedText, WindowedTokenizer};
 use crate::{ClassifierOptions, LoadError, ScoreError};
 
+/// Tokens that are computed together: the kernels read every weight once for all of them.
+const GROUP: usize = 132;
+
 /// A graph and its tokenizer: texts to logits, before calibration.
 pub struct LogitModel {
     tokenizer: WindowedTokenizer,
@@ -72,33 +75,52 @@ impl LogitModel {
         texts.into_iter().map(|text| text.and_then(|text| highest(&text, &mut windows))).collect()
     }
 
-    /// Computes every window, in order, each alone and on whichever thread is free.
+    /// Computes every window, in order, in groups on whichever thread is free.
     fn compute(&self, windows: &[&[i64]]) -> Vec<Result<Vec<f32>, ScoreError>> {
+        let tokens: usize = windows.iter().map(|window| window.len()).sum();
+        let groups = groups(windows, GROUP.min(tokens.div_ceil(self.models.len())));
         let next = AtomicUsize::new(0);
         let work = |model: &Mutex<WindowModel>| {
             let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
             let mut done = Vec::new();
-            while let Some((index, window)) = take(&next, windows) {
-                done.push((index, model.logits(window)));
+            while let Some((index, group)) = take(&next, &groups) {
+                done.push((index, model.logits(group)));
             }
             done
         };
         let mut done = match self.models.as_slice() {
             // A single window, as most calls of one text have, is not worth a thread.
-            [model, ..] if self.models.len() == 1 || windows.len() <= 1 => work(model),
+            [model, ..] if self.models.len() == 1 || groups.len() <= 1 => work(model),
             models => thread::scope(|scope| {
                 let threads: Vec<_> = models.iter().map(|model| scope.spawn(|| work(model))).collect();
                 threads.into_iter().flat_map(joined).collect()
             }),
         };
         done.sort_unstable_by_key(|(index, _)| *index);
-        done.into_iter().map(|(_, logits)| logits).collect()
+        done.into_iter().flat_map(|(_, logits)| logits).collect()
     }
 }
 
-fn take<'a>(next: &AtomicUsize, windows: &[&'a [i64]]) -> Option<(usize, &'a [i64])> {
+/// Cuts windows into groups of about `tokens` tokens; a longer window is a group of its own.
+fn groups<'a, 'b>(windows: &'a [&'b [i64]], tokens: usize) -> Vec<&'a [&'b [i64]]> {
+    let mut rest = windows;
+    let mut groups = Vec::new();
+    while !rest.is_empty() {
+        let mut sum = 0;
+        let fits = rest.iter().take_while(|window| {
+            sum += window.len();
+            sum <= tokens
+        });
+        let (group, others) = rest.split_at(fits.count().max(1));
+        groups.push(group);
+        rest = others;
+    }
+    groups
+}
+
+fn take<'a, 'b>(next: &AtomicUsize, groups: &[&'a [&'b [i64]]]) -> Option<(usize, &'a [&'b [i64]])> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    windows.get(index).map(|window| (index, *window))
+    groups.get(index).map(|group| (index, *group))
 }
 
 /// Takes a text's windows off the computed ones.

@@ -50,7 +50,7 @@ fn environment(library: &Path) -> Result<Environment, LoadError> {
     Ok(environment.insert(started).clone())
 }
 
-/// A graph, ready to compute one window at a time on the calling thread.
+/// A graph, ready to compute windows on the calling thread.
 pub(crate) enum WindowModel {
     /// By this crate's own kernels.
     #[cfg(target_arch = "x86_64")]
@@ -78,15 +78,24 @@ pub(crate) fn load(graph: &Path, options: &ClassifierOptions) -> Result<Vec<Wind
 }
 
 impl WindowModel {
-    /// The logits of one window of token ids.
-    pub(crate) fn logits(&mut self, ids: &[i64]) -> Result<Vec<f32>, ScoreError> {
-        let logits = match self {
+    /// The logits of each window of token ids, which do not depend on the other windows.
+    pub(crate) fn logits(&mut self, windows: &[&[i64]]) -> Vec<Result<Vec<f32>, ScoreError>> {
+        match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Own(bert, scratch) => bert.logits(ids, scratch).ok_or(ScoreError::OutOfRange)?,
-            Self::Session(session) => run(session, ids).map_err(|e| ScoreError::Runtime(e.to_string()))?,
-        };
-        if logits.iter().all(|logit| logit.is_finite()) { Ok(logits) } else { Err(ScoreError::NotANumber) }
+            Self::Own(bert, scratch) => {
+                let logits = bert.logits(windows, scratch).into_iter();
+                logits.map(|logits| finite(logits.ok_or(ScoreError::OutOfRange)?)).collect()
+            }
+            Self::Session(session) => {
+                let one = |ids| run(session, ids).map_err(|e| ScoreError::Runtime(e.to_string()));
+                windows.iter().copied().map(one).map(|logits| finite(logits?)).collect()
+            }
+        }
     }
+}
+
+fn finite(logits: Vec<f32>) -> Result<Vec<f32>, ScoreError> {
+    if logits.iter().all(|logit| logit.is_finite()) { Ok(logits) } else { Err(ScoreError::NotANumber) }
 }
 
 /// A graph in ONNX Runtime, whatever it is.

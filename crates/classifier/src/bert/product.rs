@@ -7,13 +7,15 @@
 #![expect(clippy::needless_range_loop, reason = "registers are named by index")]
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
-use super::rows::QuantisedRows;
+use super::quantised::{QUAD, QuantisedRows, RowScale, TILE};
 
 /// Output channels computed together: one panel of the packed weight.
 const PANEL: usize = 16;
-/// Inputs that one instruction multiplies and adds per output channel.
-const QUAD: usize = 4;
+/// Quads of inputs that are multiplied before the next panel's turn comes: 6 KB of weights and 1.9 KB of a
+/// tile, which stay in the first cache together.
+const DEPTH: usize = 96;
 
 /// A linear layer, its weight laid out in panels of [`PANEL`] output channels, four inputs side by side.
 pub(super) struct PackedLinear {
@@ -34,7 +36,7 @@ impl PackedLinear {
     pub(super) fn pack(weight: &[u8], zero_point: u8, scales: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
         let outputs = scales.len();
         let inputs = weight.len().checked_div(outputs)?;
-        let suits = outputs.is_multiple_of(PANEL) && inputs.is_multiple_of(QUAD) && bias.len() == outputs;
+        let suits = outputs.is_multiple_of(PANEL) && inputs.is_multiple_of(2 * QUAD) && bias.len() == outputs;
         if !suits || inputs * outputs != weight.len() {
             return None;
         }
@@ -70,161 +72,175 @@ impl PackedLinear {
         self.outputs
     }
 
-    /// Writes `rows · weight + bias` to `out`, `[rows, outputs]`.
+    /// Writes `rows · weight + bias` to `out`, `[rows, outputs]`, with room for the rows that fill up the
+    /// last tile.
     pub(super) fn apply(&self, rows: &QuantisedRows, out: &mut [f32], instructions: Instructions) {
-        assert!(rows.width() == self.inputs && out.len() >= rows.count() * self.outputs);
-        // SAFETY: `Instructions` is only made for a processor that has them, and the sizes were checked.
-        unsafe {
-            match instructions {
-                Instructions::Avx2 => self.apply_avx2(rows, out),
-                Instructions::Vnni => self.apply_vnni(rows, out),
+        assert!(rows.width() == self.inputs && out.len() >= rows.tiles() * TILE * self.outputs);
+        let quads = self.inputs / QUAD;
+        for first in (0..quads).step_by(DEPTH) {
+            let part = first..quads.min(first + DEPTH);
+            // SAFETY: `Instructions` is only made for a processor that has them, and the sizes were checked.
+            unsafe {
+                match instructions {
+                    Instructions::Avx2 => self.apply_avx2(rows, part, out),
+                    Instructions::Vnni => self.apply_vnni(rows, part, out),
+                }
             }
         }
     }
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn apply_avx2(&self, rows: &QuantisedRows, out: &mut [f32]) {
+    unsafe fn apply_avx2(&self, rows: &QuantisedRows, quads: Range<usize>, out: &mut [f32]) {
         for panel in 0..self.outputs / PANEL {
-            let mut first = 0;
-            for size in block_sizes(rows.count(), 6) {
+            for tile in 0..rows.tiles() {
+                self.prefetch(panel + 1, &quads, tile, rows.tiles());
                 // SAFETY: the caller's.
-                unsafe {
-                    match size {
-                        1 => self.tile_avx2::<1>(rows, first, panel, out),
-                        2 => self.tile_avx2::<2>(rows, first, panel, out),
-                        3 => self.tile_avx2::<3>(rows, first, panel, out),
-                        4 => self.tile_avx2::<4>(rows, first, panel, out),
-                        5 => self.tile_avx2::<5>(rows, first, panel, out),
-                        _ => self.tile_avx2::<6>(rows, first, panel, out),
-                    }
-                }
-                first += size;
+                unsafe { self.tile_avx2(rows, tile, panel, quads.clone(), out) };
             }
         }
     }
 
-    /// `ROWS` rows by one panel.
+    /// Asks for a panel's weights early, a share of them with each of some tiles: the caches do not foresee
+    /// where the next panel lies, and wait for the third one or for memory.
+    #[inline]
+    fn prefetch(&self, panel: usize, quads: &Range<usize>, tile: usize, tiles: usize) {
+        let share = quads.len().div_ceil(tiles);
+        let first = quads.start + tile * share;
+        for quad in first..quads.end.min(first + share) {
+            let weight = (panel * self.inputs + quad * QUAD) * PANEL;
+            // SAFETY: every processor that this runs on has it, and it reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.panels.as_ptr().wrapping_add(weight)) };
+        }
+    }
+
+    /// One tile of rows by one panel, over some of the inputs.
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    unsafe fn tile_avx2<const ROWS: usize>(
+    unsafe fn tile_avx2(
         &self,
         rows: &QuantisedRows,
-        first: usize,
+        tile: usize,
         panel: usize,
+        quads: Range<usize>,
         out: &mut [f32],
     ) {
         let ones = _mm256_set1_epi16(1);
-        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+        let mut sums = [[_mm256_setzero_si256(); 2]; TILE];
         // SAFETY: `apply` checked that rows, panels and `out` have these sizes.
         unsafe {
             let weight = self.panels.as_ptr().add(panel * PANEL * self.inputs);
-            let row = rows.row(first);
-            for quad in 0..self.inputs / QUAD {
+            let row = rows.tile(tile).as_ptr().cast::<i32>();
+            for quad in quads.clone() {
                 let weight = weight.add(quad * PANEL * QUAD);
                 let low = _mm256_loadu_si256(weight.cast());
                 let high = _mm256_loadu_si256(weight.add(32).cast());
                 // Loops by index: iterators over registers are not always taken apart by the compiler.
-                for r in 0..ROWS {
-                    let four = row.add(r * self.inputs + quad * QUAD).cast::<i32>().read_unaligned();
-                    let four = _mm256_set1_epi32(four);
+                for r in 0..TILE {
+                    let four = _mm256_set1_epi32(row.add(quad * TILE + r).read_unaligned());
                     let pairs = [_mm256_maddubs_epi16(four, low), _mm256_maddubs_epi16(four, high)];
                     sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(pairs[0], ones));
                     sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(pairs[1], ones));
                 }
             }
-            for (r, sums) in sums.iter().enumerate() {
-                let out = out.as_mut_ptr().add((first + r) * self.outputs);
-                self.write(panel * PANEL, rows, first + r, sums[0], out);
-                self.write(panel * PANEL + 8, rows, first + r, sums[1], out);
+            for (r, scale) in rows.scales(tile).iter().enumerate() {
+                let out = out.as_mut_ptr().add((tile * TILE + r) * self.outputs);
+                self.write(panel * PANEL, &quads, *scale, sums[r][0], out);
+                self.write(panel * PANEL + 8, &quads, *scale, sums[r][1], out);
             }
         }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma")]
-    unsafe fn apply_vnni(&self, rows: &QuantisedRows, out: &mut [f32]) {
+    unsafe fn apply_vnni(&self, rows: &QuantisedRows, quads: Range<usize>, out: &mut [f32]) {
         let panels = self.outputs / PANEL;
-        for panel in (0..panels).step_by(2) {
-            let mut first = 0;
-            for size in block_sizes(rows.count(), 8) {
+        for panel in (0..panels).step_by(4) {
+            for tile in 0..rows.tiles() {
+                for next in panel + 4..panel + 8 {
+                    self.prefetch(next, &quads, tile, rows.tiles());
+                }
                 // SAFETY: the caller's.
                 unsafe {
-                    match (panel + 1 < panels, size) {
-                        (true, 1) => self.tile_vnni::<1, 2>(rows, first, panel, out),
-                        (true, 2) => self.tile_vnni::<2, 2>(rows, first, panel, out),
-                        (true, 3) => self.tile_vnni::<3, 2>(rows, first, panel, out),
-                        (true, 4) => self.tile_vnni::<4, 2>(rows, first, panel, out),
-                        (true, 5) => self.tile_vnni::<5, 2>(rows, first, panel, out),
-                        (true, 6) => self.tile_vnni::<6, 2>(rows, first, panel, out),
-                        (true, 7) => self.tile_vnni::<7, 2>(rows, first, panel, out),
-                        (true, _) => self.tile_vnni::<8, 2>(rows, first, panel, out),
-                        (false, _) => {
-                            for row in first..first + size {
-                                self.tile_vnni::<1, 1>(rows, row, panel, out);
-                            }
-                        }
+                    match panels - panel {
+                        1 => self.tile_vnni::<1>(rows, tile, panel, quads.clone(), out),
+                        2 => self.tile_vnni::<2>(rows, tile, panel, quads.clone(), out),
+                        3 => self.tile_vnni::<3>(rows, tile, panel, quads.clone(), out),
+                        _ => self.tile_vnni::<4>(rows, tile, panel, quads.clone(), out),
                     }
                 }
-                first += size;
             }
         }
     }
 
-    /// `ROWS` rows by `PANELS` panels.
+    /// One tile of rows by `PANELS` panels, over some of the inputs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma")]
     #[inline]
-    unsafe fn tile_vnni<const ROWS: usize, const PANELS: usize>(
+    unsafe fn tile_vnni<const PANELS: usize>(
         &self,
         rows: &QuantisedRows,
-        first: usize,
+        tile: usize,
         panel: usize,
+        quads: Range<usize>,
         out: &mut [f32],
     ) {
-        let mut sums = [[_mm512_setzero_si512(); PANELS]; ROWS];
+        let mut sums = [[_mm512_setzero_si512(); PANELS]; TILE];
         // SAFETY: `apply` checked that rows, panels and `out` have these sizes.
         unsafe {
             let stride = PANEL * self.inputs;
             let weight = self.panels.as_ptr().add(panel * stride);
-            let row = rows.row(first);
-            for quad in 0..self.inputs / QUAD {
+            let row = rows.tile(tile).as_ptr().cast::<i32>();
+            for quad in quads.clone() {
                 let weight = weight.add(quad * PANEL * QUAD);
                 let mut weights = [_mm512_setzero_si512(); PANELS];
                 for p in 0..PANELS {
                     weights[p] = _mm512_loadu_si512(weight.add(p * stride).cast());
                 }
-                for r in 0..ROWS {
-                    let four = row.add(r * self.inputs + quad * QUAD).cast::<i32>().read_unaligned();
-                    let four = _mm512_set1_epi32(four);
+                for r in 0..TILE {
+                    let four = _mm512_set1_epi32(row.add(quad * TILE + r).read_unaligned());
                     for p in 0..PANELS {
                         sums[r][p] = _mm512_dpbusd_epi32(sums[r][p], four, weights[p]);
                     }
                 }
             }
-            for (r, sums) in sums.iter().enumerate() {
-                let out = out.as_mut_ptr().add((first + r) * self.outputs);
-                for (p, sum) in sums.iter().enumerate() {
+            for (r, scale) in rows.scales(tile).iter().enumerate() {
+                let out = out.as_mut_ptr().add((tile * TILE + r) * self.outputs);
+                for (p, sum) in sums[r].iter().enumerate() {
                     let channel = (panel + p) * PANEL;
                     let (low, high) = (_mm512_castsi512_si256(*sum), _mm512_extracti64x4_epi64::<1>(*sum));
-                    self.write(channel, rows, first + r, low, out);
-                    self.write(channel + 8, rows, first + r, high, out);
+                    self.write(channel, &quads, *scale, low, out);
+                    self.write(channel + 8, &quads, *scale, high, out);
                 }
             }
         }
     }
 
-    /// From eight integer sums to outputs: scale · (sum - zero · sum of weights) + bias.
+    /// Adds eight sums over `quads` to those over the quads before, which lie in `out` as integers. After the
+    /// last quad, outputs take their place: scale · (sum - zero · sum of weights) + bias.
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    unsafe fn write(&self, channel: usize, rows: &QuantisedRows, row: usize, sums: __m256i, out: *mut f32) {
-        let (scale, zero) = rows.scale(row);
+    unsafe fn write(
+        &self,
+        channel: usize,
+        quads: &Range<usize>,
+        row: RowScale,
+        mut sums: __m256i,
+        out: *mut f32,
+    ) {
         // SAFETY: `channel` is a multiple of eight below `outputs`, which these are as long as.
         unsafe {
+            let out = out.add(channel);
+            if quads.start > 0 {
+                sums = _mm256_add_epi32(sums, _mm256_loadu_si256(out.cast()));
+            }
+            if quads.end * QUAD < self.inputs {
+                return _mm256_storeu_si256(out.cast(), sums);
+            }
             let shift = _mm256_loadu_si256(self.sums.as_ptr().add(channel).cast());
-            let shift = _mm256_mullo_epi32(shift, _mm256_set1_epi32(zero));
+            let shift = _mm256_mullo_epi32(shift, _mm256_set1_epi32(row.zero));
             let sums = _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, shift));
-            let scales =
-                _mm256_mul_ps(_mm256_loadu_ps(self.scales.as_ptr().add(channel)), _mm256_set1_ps(scale));
+            let scales = _mm256_loadu_ps(self.scales.as_ptr().add(channel));
+            let scales = _mm256_mul_ps(scales, _mm256_set1_ps(row.scale));
             let bias = _mm256_loadu_ps(self.bias.as_ptr().add(channel));
-            _mm256_storeu_ps(out.add(channel), _mm256_fmadd_ps(sums, scales, bias));
+            _mm256_storeu_ps(out, _mm256_fmadd_ps(sums, scales, bias));
         }
     }
 }
@@ -236,13 +252,6 @@ fn largest_activation(panels: &[i8]) -> u8 {
     let largest = pairs.map(|(a, b)| (a.max(0) + b.max(0)).max(-(a.min(0) + b.min(0)))).max();
     let most = i32::from(i16::MAX) / largest.unwrap_or_default().max(1);
     u8::try_from(most).unwrap_or(u8::MAX)
-}
-
-/// Cuts `rows` into blocks of at most `most` that differ by one at most: a last block of one row would
-/// read the whole weight for little.
-fn block_sizes(rows: usize, most: usize) -> impl Iterator<Item = usize> {
-    let blocks = rows.div_ceil(most).max(1);
-    (0..blocks).map(move |block| (rows + block) / blocks).filter(|size| *size > 0)
 }
 
 /// What the processor can do.
@@ -270,22 +279,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn blocks_cover_all_rows_evenly() {
-        for rows in 1..200 {
-            let sizes: Vec<usize> = block_sizes(rows, 6).collect();
-            assert_eq!(sizes.iter().sum::<usize>(), rows);
-            let (least, most) = (sizes.iter().min().expect("one"), sizes.iter().max().expect("one"));
-            assert!(most - least <= 1 && *most <= 6, "{rows}: {sizes:?}");
-        }
-    }
-
     proptest! {
         #[test]
         fn products_are_those_of_the_dequantised_numbers_on_every_instruction_set(
-            seed in 0u64..1000, rows in 1usize..20, quads in 1usize..40, panels in 1usize..5
+            seed in 0u64..1000, rows in 1usize..20, octets in 1usize..110, panels in 1usize..7
         ) {
-            let (inputs, outputs) = (quads * QUAD, panels * PANEL);
+            let (inputs, outputs) = (octets * 2 * QUAD, panels * PANEL);
             let mut state = seed;
             let mut next = || {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -302,7 +301,7 @@ mod tests {
             let mut results = Vec::new();
             if let Some(best) = Instructions::detect() {
                 for instructions in [Instructions::Avx2, best] {
-                    let mut out = vec![0.0; rows * outputs];
+                    let mut out = vec![0.0; rows.next_multiple_of(TILE) * outputs];
                     packed.apply(&quantised, &mut out, instructions);
                     results.push(out);
                 }
