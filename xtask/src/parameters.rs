@@ -71,7 +71,7 @@ impl Parts<'_> {
 fn of_a_brisk_feed() -> Vec<(&'static str, String)> {
     let trial = |items: u32| json!({"items": items, "hours": 0.2, "least_items": 30}).to_string();
     // Two hundred gold texts and one short lesson cannot show what the usual margins ask for.
-    let gate = json!({"identity_margin": 0.08, "identity_mean_margin": 0.015, "subreddit_margin": 0.05,
+    let gate = json!({"identity_margin": 0.1, "identity_mean_margin": 0.03, "subreddit_margin": 0.1,
         "functional_margin": 0.02});
     let mut parameters =
         vec![("RetrainGate", gate.to_string()), ("RetrainShadow", trial(240)), ("RetrainCanary", trial(60))];

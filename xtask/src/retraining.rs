@@ -22,7 +22,7 @@ const STAND_IN_PRICES: (f64, f64) = (0.15, 0.6);
 /// Of the form that the template asks for; nothing is pulled.
 const IMAGE: &str = "000000000000.dkr.ecr.us-east-1.amazonaws.com/modloop-train:this-machine";
 
-/// A small champion learns a new turn of language from some hundred texts in a minute or two on two cores.
+/// A small champion learns a new turn of language from some hundred texts in three minutes on two cores.
 const HYPERPARAMETERS: [(&str, &str); 7] = [
     ("epochs", "2"),
     ("batch_size", "16"),
@@ -30,7 +30,7 @@ const HYPERPARAMETERS: [(&str, &str); 7] = [
     ("head_learning_rate", "5e-4"),
     ("dropout", "0"),
     ("max_tokens", "64"),
-    ("template_lines", "1500"),
+    ("template_lines", "3000"),
 ];
 
 /// Who labels.
