@@ -81,6 +81,7 @@ fn of_a_brisk_feed() -> Vec<(&'static str, String)> {
         ("MonitorWindowHours", "0.1"),
         ("MonitorMinItems", "100"),
         ("MonitorReferenceItems", "200"),
+        ("MonitorCooldownHours", "0.5"),
         ("RetrainSampleItems", "800"),
         ("RetrainLeastClass", "10"),
         ("RetrainLeastGoldClass", "3"),
