@@ -56,6 +56,9 @@ pub enum EvaluationError {
         /// Why it has none.
         error: ScoreError,
     },
+    /// The processor's clock cannot be read.
+    #[error("cannot read the time this process took of the processor: {0}")]
+    Clock(nix::Error),
     /// A logit is no number.
     #[error(transparent)]
     Calibration(#[from] ScoreError),

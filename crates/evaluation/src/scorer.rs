@@ -1,8 +1,7 @@
-use std::path::Path;
-use std::time::{Duration, Instant};
-
 use modloop_bundle::{Bundle, Windowing, files};
 use modloop_classifier::{ClassifierOptions, LogitModel, TextLogits};
+use nix::time::{ClockId, clock_gettime};
+use std::path::Path;
 
 use crate::dev::DevLine;
 use crate::progress::Progress;
@@ -27,7 +26,6 @@ pub fn score_lines(
 /// Texts to logits, as in service but for the calibration.
 pub(crate) struct Scorer {
     model: LogitModel,
-    threads: usize,
 }
 
 /// The logits of everything that a model is measured on.
@@ -55,7 +53,7 @@ impl Scorer {
         runtime: &ClassifierOptions,
     ) -> Result<Self, EvaluationError> {
         let model = LogitModel::load(graph, tokenizer, windowing, runtime)?;
-        Ok(Self { model, threads: runtime.threads.get() })
+        Ok(Self { model })
     }
 
     pub(crate) fn of_bundle(bundle: &Bundle, runtime: &ClassifierOptions) -> Result<Self, EvaluationError> {
@@ -65,9 +63,9 @@ impl Scorer {
 
     /// Scores the set, a part of it again text by text, and the probes.
     pub(crate) fn everything(&self, dev: &DevSet, probes: &Probes) -> Result<Logits, EvaluationError> {
-        let started = Instant::now();
+        let started = processor_milliseconds()?;
         let scored = self.lines(&dev.lines, "scoring the set")?;
-        let milliseconds_per_window = self.core_milliseconds(started.elapsed()) / count_windows(&scored);
+        let milliseconds_per_window = (processor_milliseconds()? - started) / count_windows(&scored);
         let mut alone = Vec::new();
         for line in dev.lines.iter().take(ALONE) {
             alone.extend(self.together(&[(&line.source, &line.text)])?);
@@ -112,10 +110,13 @@ impl Scorer {
         let refuse = |source: &str, error| EvaluationError::Score { text_source: source.to_owned(), error };
         scored.map(|((source, _), logits)| logits.map_err(|error| refuse(source, error))).collect()
     }
+}
 
-    fn core_milliseconds(&self, elapsed: Duration) -> f64 {
-        elapsed.as_secs_f64() * 1000.0 * self.threads as f64
-    }
+/// What all threads of this process took of the processor so far. By the clock on the wall a busy machine would count
+/// as a slow model.
+fn processor_milliseconds() -> Result<f64, EvaluationError> {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_err(EvaluationError::Clock)?;
+    Ok(time.tv_sec() as f64 * 1e3 + time.tv_nsec() as f64 / 1e6)
 }
 
 fn count_windows(texts: &[TextLogits]) -> f64 {
