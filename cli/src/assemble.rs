@@ -7,6 +7,7 @@ use clap::Args;
 use modloop_domain::ModelVersion;
 use modloop_evaluation::{AssembleOptions, CalibrationWeights};
 
+use crate::output::say;
 use crate::shipped;
 
 /// Make a model bundle of a fine-tuned checkpoint: quantise, calibrate, measure, take the drift baseline.
@@ -60,6 +61,5 @@ pub fn run(args: AssembleArgs) -> Result<()> {
         },
         calibration_prior: None,
     };
-    println!("{}", modloop_evaluation::assemble(&options)?);
-    Ok(())
+    say(&modloop_evaluation::assemble(&options)?.to_string())
 }

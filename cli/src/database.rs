@@ -5,6 +5,7 @@ use clap::Args;
 use modloop_store::{DatabaseSettings, Store};
 use serde::Serialize;
 
+use crate::output::say;
 use crate::status::noted_url;
 
 /// Options of every command that asks the database.
@@ -30,11 +31,10 @@ impl DatabaseArgs {
     /// The JSON that was asked for, or the text.
     pub(crate) fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(value).context("cannot write JSON")?);
+            say(&serde_json::to_string_pretty(value).context("cannot write JSON")?)
         } else {
-            println!("{}", text().trim_end());
+            say(&text())
         }
-        Ok(())
     }
 }
 

@@ -1,12 +1,14 @@
 //! `modloop drift`: how far one file of numbers has moved from another.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use modloop_drift::{Comparison, Sample};
+
+use crate::output::say;
 
 /// Compare two files of numbers and print drift statistics as JSON.
 #[derive(Debug, Args)]
@@ -24,7 +26,7 @@ pub fn run(args: DriftArgs) -> Result<()> {
     let (reference, current) = (read(&args.reference)?, read(&args.current)?);
     let comparison = Comparison::numerical(&reference, &current);
     let json = serde_json::to_string_pretty(&comparison).context("cannot write the statistics as JSON")?;
-    writeln!(std::io::stdout(), "{json}").context("cannot write the statistics")
+    say(&json)
 }
 
 /// Empty lines say nothing; anything else that is no number is an error with its line.

@@ -1,7 +1,6 @@
 //! `modloop evaluate`: how good a bundle is on labelled lines.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -9,6 +8,7 @@ use clap::Args;
 use modloop_bundle::{Bundle, files};
 use modloop_classifier::ClassifierOptions;
 
+use crate::output::say;
 use crate::shipped;
 
 /// Measure a model on labelled texts, exactly as it is served; nothing is calibrated anew.
@@ -49,13 +49,11 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     evaluation.write(&args.out)?;
     let page = args.out.join(files::EVALUATION_PAGE);
-    let mut output = io::stdout().lock();
-    let written = if args.json {
+    if args.json {
         eprintln!("plots are in {}", page.display());
         let json = serde_json::to_string(&evaluation).context("cannot write the evaluation as JSON")?;
-        writeln!(output, "{json}")
+        say(&json)
     } else {
-        writeln!(output, "{}\n{evaluation}\nplots are in {}", bundle.version(), page.display())
-    };
-    written.context("cannot write to standard output")
+        say(&format!("{}\n{evaluation}\nplots are in {}", bundle.version(), page.display()))
+    }
 }

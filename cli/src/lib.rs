@@ -6,6 +6,7 @@ pub mod drift;
 pub mod evaluate;
 pub mod labels;
 pub mod models;
+mod output;
 pub mod retrain;
 pub mod runs;
 pub mod score;

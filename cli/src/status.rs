@@ -11,6 +11,7 @@ use modloop_store::{
     DatabaseSettings, DriftVerdict, ModelInService, ModelMode, Status, Store, SubredditStatus,
 };
 
+use crate::output::say;
 use crate::shipped;
 
 /// Where `cargo xtask up` notes the address of its database, below its folder.
@@ -36,13 +37,12 @@ pub async fn run(args: StatusArgs) -> Result<()> {
     let store = Store::connect(&DatabaseSettings::from_url(&url)?).await?;
     let status = store.status().await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        say(&serde_json::to_string_pretty(&status)?)
     } else {
         let coloured =
             std::io::IsTerminal::is_terminal(&std::io::stdout()) && optional("NO_COLOR")?.is_none();
-        print!("{}", render(&status, Utc::now(), coloured));
+        say(&render(&status, Utc::now(), coloured))
     }
-    Ok(())
 }
 
 pub(crate) fn noted_url() -> Result<String> {

@@ -65,3 +65,18 @@ fn a_file_that_is_not_there_is_named() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && error.contains("cannot read /no/such/file"), "{error}");
 }
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("numbers.txt"), "1\n2\n3\n").expect("written");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_modloop"))
+        .args(["drift", "--reference", "numbers.txt", "--current", "numbers.txt"])
+        .current_dir(folder.path())
+        .stdout(writer)
+        .output()
+        .expect("modloop runs");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
