@@ -79,10 +79,12 @@ impl Bert {
     /// Windows are computed together, so that weights are read once for all of them. Nothing is shared
     /// between rows, so logits are the same bits as those of a window alone.
     pub(crate) fn logits(&self, windows: &[&[i64]], scratch: &mut Scratch) -> Vec<Option<Vec<f32>>> {
-        let good: Vec<&[i64]> = windows.iter().copied().filter(|ids| self.takes(ids)).collect();
+        let taken: Vec<bool> = windows.iter().map(|ids| self.takes(ids)).collect();
+        let good: Vec<&[i64]> =
+            windows.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(ids, _)| *ids).collect();
         // SAFETY: `instructions` was detected, and both kinds include AVX2 and FMA.
         let mut logits = unsafe { self.forward(&good, scratch) }.into_iter();
-        windows.iter().map(|ids| if self.takes(ids) { logits.next() } else { None }).collect()
+        taken.into_iter().map(|taken| if taken { logits.next() } else { None }).collect()
     }
 
     fn takes(&self, ids: &[i64]) -> bool {
