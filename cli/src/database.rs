@@ -1,12 +1,13 @@
 //! The database that a command asks, and the form it answers in.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use modloop_store::{DatabaseSettings, Store};
 use serde::Serialize;
 
 use crate::output::say;
-use crate::status::noted_url;
+use crate::shipped;
+use crate::status::DATABASE_NOTE;
 
 /// Options of every command that asks the database.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct DatabaseArgs {
     database_url: Option<String>,
     /// Print JSON for programs instead of text.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 impl DatabaseArgs {
@@ -36,6 +37,16 @@ impl DatabaseArgs {
             say(&text())
         }
     }
+}
+
+fn noted_url() -> Result<String> {
+    let Some(note) = shipped::prepared(DATABASE_NOTE)? else {
+        bail!(
+            "no database to ask: start `cargo xtask up` and call this from the repository, or set DATABASE_URL"
+        )
+    };
+    let url = std::fs::read_to_string(&note).with_context(|| format!("cannot read {}", note.display()))?;
+    Ok(url.trim().to_owned())
 }
 
 /// Who is asking, for the audit.

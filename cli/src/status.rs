@@ -2,17 +2,14 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 use modloop_environment::optional;
-use modloop_store::{
-    DatabaseSettings, DriftVerdict, ModelInService, ModelMode, Status, Store, SubredditStatus,
-};
+use modloop_store::{DriftVerdict, ModelInService, ModelMode, Status, SubredditStatus};
 
-use crate::output::say;
-use crate::shipped;
+use crate::database::DatabaseArgs;
 
 /// Where `cargo xtask up` notes the address of its database, below its folder.
 pub const DATABASE_NOTE: &str = "runs/up/database-url";
@@ -20,39 +17,15 @@ pub const DATABASE_NOTE: &str = "runs/up/database-url";
 /// Show items fetched, waiting, scored and flagged, the model in service, and the last drift verdicts.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Postgres to ask, postgres://USER:PASSWORD@HOST/DATABASE; default the one of a running `cargo xtask up`.
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
-    /// Print JSON for programs instead of text.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
 }
 
 /// Prints the status once.
 pub async fn run(args: StatusArgs) -> Result<()> {
-    let url = match args.database_url {
-        Some(url) => url,
-        None => noted_url()?,
-    };
-    let store = Store::connect(&DatabaseSettings::from_url(&url)?).await?;
-    let status = store.status().await?;
-    if args.json {
-        say(&serde_json::to_string_pretty(&status)?)
-    } else {
-        let coloured =
-            std::io::IsTerminal::is_terminal(&std::io::stdout()) && optional("NO_COLOR")?.is_none();
-        say(&render(&status, Utc::now(), coloured))
-    }
-}
-
-pub(crate) fn noted_url() -> Result<String> {
-    let Some(note) = shipped::prepared(DATABASE_NOTE)? else {
-        bail!(
-            "no database to ask: start `cargo xtask up` and call this from the repository, or set DATABASE_URL"
-        )
-    };
-    let url = std::fs::read_to_string(&note).with_context(|| format!("cannot read {}", note.display()))?;
-    Ok(url.trim().to_owned())
+    let status = args.database.connect().await?.status().await?;
+    let coloured = std::io::IsTerminal::is_terminal(&std::io::stdout()) && optional("NO_COLOR")?.is_none();
+    args.database.print(&status, || render(&status, Utc::now(), coloured))
 }
 
 /// The status as text, with colours where they help.
