@@ -31,7 +31,7 @@ use crate::bench::Bench;
 use crate::layout::Layout;
 use crate::once::{Kind, Once};
 use crate::retrain::Scenario;
-use crate::setup::Needs;
+use crate::setup::Tools;
 
 /// Runs and tests Modloop on this machine, without Docker and without an AWS account.
 #[derive(Parser)]
@@ -89,7 +89,7 @@ enum Command {
     BenchWorker(bench::Worker),
     /// Compile the functions for AWS and lay out what `sam deploy` uploads.
     Package,
-    /// Download and prepare everything that `up` and `test` need, and nothing else.
+    /// Download and prepare all that `up` and `test` use, and do nothing else.
     Setup,
 }
 
@@ -118,8 +118,6 @@ async fn run(command: Command) -> Result<()> {
         Command::Bench { quick, json, bundle } => bench::run(&layout, Bench { quick, json, bundle }).await,
         Command::BenchWorker(worker) => bench::run_worker(&worker),
         Command::Package => package::run(&layout).await,
-        Command::Setup => {
-            setup::ensure(&layout, Needs { libtorch: true, ..Needs::default() }).await.map(|_ready| ())
-        }
+        Command::Setup => Tools::new(&layout)?.prepare_for_up_and_test().await,
     }
 }

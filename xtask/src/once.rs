@@ -17,7 +17,7 @@ use crate::report::{Decisions, Items, Registry, Report, Stages};
 use crate::retrain::{self, Retrain, Scenario};
 use crate::runs::Scratch;
 use crate::settings::Settings;
-use crate::setup::{self, Needs};
+use crate::setup::Tools;
 use crate::stack::{Clock, RedditSource, Stack};
 
 /// Decides what the communities of the feed write.
@@ -63,11 +63,12 @@ pub(crate) async fn run(layout: &Layout, once: Once) -> Result<()> {
 
 async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
     let mut stages = Stages::default();
-    let needs = Needs { libtorch: matches!(once.kind, Kind::Loop(_)), ..Needs::default() };
-    let tools = setup::ensure(layout, needs).await?;
+    let tools = Tools::new(layout)?;
     let feed = Options::all_at_once(SEED);
-    let faults = once.kind == Kind::Faults;
-    let feed = if faults { feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)) } else { feed };
+    let (feed, trainer) = match once.kind {
+        Kind::Faults => (feed.with_faults(Faults::outlasting(SEED, FETCH_TIMEOUT)), None),
+        Kind::Loop(_) => (feed, Some(tools.trainer().await?)),
+    };
     // Its own database and the stand-in, whatever the person's settings: a pass must be repeatable.
     let mut stack = Stack::start(
         layout,
@@ -79,17 +80,17 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
         &mut stages,
     )
     .await?;
-    if faults {
-        let both = async { tokio::try_join!(fetch_all(&stack), faults::break_things(&stack)) };
-        stages.run("fetch, while things break", both).await?;
-    } else {
-        let sources = stack.trainer_sources(layout, &tools)?;
+    if let Some(trainer) = trainer {
+        let sources = stack.trainer_sources(layout, trainer);
         stages.run("build the trainer", stack.jobs.build_trainer(sources)).await?;
         stages.run("fetch", fetch_all(&stack)).await?;
+    } else {
+        let both = async { tokio::try_join!(fetch_all(&stack), faults::break_things(&stack)) };
+        stages.run("fetch, while things break", both).await?;
     }
     stages.run("score", score_all(&stack)).await?;
     let drift = stages.run("monitor", monitor(&stack)).await?;
-    if faults {
+    if once.kind == Kind::Faults {
         stages.run("find the poison", faults::poison_is_dead_lettered(&stack)).await?;
     }
     stages.run("register the champion", first_champion(&mut stack)).await?;
@@ -97,24 +98,24 @@ async fn pass(layout: &Layout, once: &Once, folder: &Path) -> Result<()> {
         Kind::Faults => None,
         Kind::Loop(scenario) => Some(retrain::close_the_loop(&stack, scenario, &mut stages).await?),
     };
-    let registered = champion(&stack).await;
+    let registered = champion(&mut stack).await;
     let report = report(&stack, drift, retrain, registered, stages).await?;
     finish(&report, once)
 }
 
 /// Waits for the shipped champion's registration. The loop does without MLflow.
 async fn first_champion(stack: &mut Stack) -> Result<()> {
-    if let Err(error) = stack.registry.champion().await {
+    if let Err(error) = stack.registry.ready().await {
         eprintln!("  {error:#}");
     }
     Ok(())
 }
 
 /// What MLflow knows of the champion.
-async fn champion(stack: &Stack) -> Option<Registry> {
+async fn champion(stack: &mut Stack) -> Option<Registry> {
     let url = stack.registry.url().to_owned();
     let asked = async {
-        let registry = stack.registry.client()?;
+        let registry = stack.registry.ready().await?;
         let champion = registry.alias(Alias::Champion).await?.context("MLflow has no champion")?;
         Ok::<_, anyhow::Error>(Registry { version: champion.registry_version, url })
     };

@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use modloop_local::package::{Packaging, Profile};
 
 use crate::layout::Layout;
 use crate::report::Stages;
-use crate::setup::{self, Needs};
+use crate::setup::Tools;
 
 /// Compiles for Amazon Linux 2023, optimised, and lays out one folder a function.
 pub(crate) async fn run(layout: &Layout) -> Result<()> {
-    let tools = setup::ensure(layout, Needs { release: true, ..Needs::default() }).await?;
+    let tools = Tools::new(layout)?;
     let packaging = Packaging {
         repository: layout.root.clone(),
-        profile: Profile::Release { tools: tools.release.context("the release tools were not prepared")? },
-        onnxruntime: tools.onnxruntime,
+        profile: Profile::Release { tools: tools.release().await? },
+        onnxruntime: tools.onnxruntime().await?,
         bundle: modloop_environment::optional("MODLOOP_BUNDLE")?
             .map_or_else(|| layout.root.join("models/champion"), PathBuf::from),
         log: layout.home.join("logs/package.log"),

@@ -1,6 +1,7 @@
 //! MLflow beside the stack: nothing waits for it, and nothing fails with it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,13 +9,12 @@ use modloop_bundle::Bundle;
 use modloop_local::cloud::Cloud;
 use modloop_local::mlflow::{Health, Mlflow, MlflowFiles};
 use modloop_local::secrets::put_secret;
-use modloop_registry::{
-    Alias, Login, RegisteredVersion, Registry, RegistrySettings, RunInfo, register_bundle,
-};
+use modloop_registry::{Alias, AliasTarget, Login, Registry, RegistrySettings, RunInfo, register_bundle};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::setup::Tools;
+/// The status waits no longer for MLflow's answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// An MLflow of the person's own.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub(crate) enum Progress {
     /// It does not answer yet, or the shipped champion is on its way there.
     Starting,
     /// It answers and knows the shipped champion.
-    Ready(RegisteredVersion),
+    Ready(Arc<Registry>),
     /// It cannot be used, for this reason.
     Unusable(String),
 }
@@ -56,18 +56,20 @@ impl Drop for RegistryServer {
 }
 
 impl RegistryServer {
-    /// Starts MLflow in `folder`, or takes the person's own, and registers `bundle` there in the background.
-    pub(crate) fn start(tools: &Tools, folder: &Path, own: Option<OwnRegistry>, bundle: PathBuf) -> Self {
-        match own {
-            Some(own) => Self::register_in_background(own, None, bundle),
-            None => match launch(tools, folder) {
-                Ok(mlflow) => {
-                    let ours = OwnRegistry { tracking_uri: mlflow.url().to_owned(), login: Login::None };
-                    Self::register_in_background(ours, Some(mlflow), bundle)
-                }
-                Err(error) => Self::unusable(&error),
-            },
+    /// Starts MLflow in `folder`, and registers `bundle` there in the background.
+    pub(crate) fn ours(program: PathBuf, folder: &Path, bundle: PathBuf) -> Self {
+        match launch(program, folder) {
+            Ok(mlflow) => {
+                let ours = OwnRegistry { tracking_uri: mlflow.url().to_owned(), login: Login::None };
+                Self::register_in_background(ours, Some(mlflow), bundle)
+            }
+            Err(error) => Self::unusable(&error),
         }
+    }
+
+    /// Takes the person's own MLflow, and registers `bundle` there in the background.
+    pub(crate) fn yours(own: OwnRegistry, bundle: PathBuf) -> Self {
+        Self::register_in_background(own, None, bundle)
     }
 
     fn register_in_background(server: OwnRegistry, ours: Option<Mlflow>, bundle: PathBuf) -> Self {
@@ -77,7 +79,7 @@ impl RegistryServer {
         let registering = tokio::spawn(async move {
             let outcome = register_champion(server, health, bundle).await;
             teller.send_replace(match outcome {
-                Ok(registered) => Progress::Ready(registered),
+                Ok(registry) => Progress::Ready(Arc::new(registry)),
                 Err(error) => Progress::Unusable(format!("{error:#}")),
             });
         });
@@ -104,12 +106,12 @@ impl RegistryServer {
         self.progress.borrow().clone()
     }
 
-    /// Waits until the shipped champion is registered.
-    pub(crate) async fn champion(&mut self) -> Result<RegisteredVersion> {
+    /// Waits until the shipped champion is registered. Gives a client.
+    pub(crate) async fn ready(&mut self) -> Result<Arc<Registry>> {
         loop {
             match self.progress() {
                 Progress::Starting => tokio::time::sleep(Duration::from_millis(200)).await,
-                Progress::Ready(registered) => return Ok(registered),
+                Progress::Ready(registry) => return Ok(registry),
                 Progress::Unusable(reason) => bail!("MLflow cannot be used: {reason}"),
             }
         }
@@ -130,17 +132,13 @@ impl RegistryServer {
         Ok(parameters)
     }
 
-    /// A client for it.
-    pub(crate) fn client(&self) -> Result<Registry> {
-        self.server.client()
-    }
-
     /// One line for the status.
-    pub(crate) fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         match self.progress() {
             Progress::Starting => format!("starting at {}", self.url()),
-            Progress::Ready(champion) => {
-                format!("{} (version {} is {})", self.url(), champion.registry_version, champion.version)
+            Progress::Ready(registry) => {
+                let answer = tokio::time::timeout(ANSWER_LIMIT, champion(&registry)).await;
+                format!("{} ({})", self.url(), answer.as_deref().unwrap_or("no answer yet"))
             }
             Progress::Unusable(reason) => {
                 format!("not in use; the loop goes on without it: {}", reason.replace('\n', " "))
@@ -149,20 +147,28 @@ impl RegistryServer {
     }
 }
 
-fn launch(tools: &Tools, folder: &Path) -> Result<Mlflow> {
+fn launch(program: PathBuf, folder: &Path) -> Result<Mlflow> {
     Mlflow::launch(&MlflowFiles {
-        program: tools.mlflow.clone(),
+        program,
         folder: folder.join("mlflow"),
         log: folder.join("logs/mlflow.log"),
     })
 }
 
+/// Names the version that has the champion's alias now: a retraining run may have moved it.
+async fn champion(registry: &Registry) -> String {
+    match registry.alias(Alias::Champion).await {
+        Ok(Some(AliasTarget { registry_version, version: Some(version), .. })) => {
+            format!("version {registry_version} is champion: {version}")
+        }
+        Ok(Some(AliasTarget { registry_version, .. })) => format!("version {registry_version} is champion"),
+        Ok(None) => "no version is champion".to_owned(),
+        Err(error) => error.to_string().replace('\n', " "),
+    }
+}
+
 /// Registers the shipped champion, and gives it the alias unless another version has it.
-async fn register_champion(
-    server: OwnRegistry,
-    health: Option<Health>,
-    bundle: PathBuf,
-) -> Result<RegisteredVersion> {
+async fn register_champion(server: OwnRegistry, health: Option<Health>, bundle: PathBuf) -> Result<Registry> {
     if let Some(health) = health {
         health.wait().await?;
     }
@@ -174,5 +180,29 @@ async fn register_champion(
     if registry.alias(Alias::Champion).await?.is_none() {
         registry.set_alias(Alias::Champion, registered.registry_version).await?;
     }
-    Ok(registered)
+    Ok(registry)
+}
+
+#[cfg(test)]
+mod tests {
+    use modloop_bundle::testing::bundle;
+    use modloop_registry::testing;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_status_names_the_version_that_is_champion_now() -> Result<()> {
+        let registry = testing::registry();
+        assert_eq!(champion(&registry).await, "no version is champion");
+        let place = tempfile::tempdir()?;
+        for version in ["shipped", "retrained"] {
+            let bundle = bundle(&place.path().join(version), version, 1);
+            let registered = register_bundle(&registry, &bundle, &RunInfo::default()).await?;
+            registry.set_alias(Alias::Champion, registered.registry_version).await?;
+        }
+        assert_eq!(champion(&registry).await, "version 2 is champion: retrained");
+        registry.set_alias(Alias::Champion, 1).await?;
+        assert_eq!(champion(&registry).await, "version 1 is champion: shipped");
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use modloop_domain::SubredditName;
 use modloop_local::cloud::{Cloud, CloudFiles};
 use modloop_local::deploy::{Function, STACK, Sam};
@@ -22,7 +22,7 @@ use crate::registry::RegistryServer;
 use crate::report::Stages;
 use crate::retraining::{Labelers, TrainingJobs};
 use crate::settings::{RedditApp, Settings};
-use crate::setup::Tools;
+use crate::setup::{Tools, TrainerTools};
 
 /// Where posts and comments come from.
 pub(crate) enum RedditSource {
@@ -57,7 +57,7 @@ impl Stack {
     /// Starts and deploys everything into `folder`.
     pub(crate) async fn start(
         layout: &Layout,
-        tools: &Tools,
+        tools: &Tools<'_>,
         settings: Settings,
         folder: PathBuf,
         stand_in: reddit::Options,
@@ -65,16 +65,17 @@ impl Stack {
         stages: &mut Stages,
     ) -> Result<Self> {
         let logs = folder.join("logs");
+        let (ministack, sam, onnxruntime) =
+            (tools.ministack().await?, tools.sam().await?, tools.onnxruntime().await?);
         let bundle = modloop_environment::optional("MODLOOP_BUNDLE")?.map(PathBuf::from);
         let shipped = bundle.clone().unwrap_or_else(|| layout.root.join("models/champion"));
-        let registry = RegistryServer::start(tools, &folder, settings.registry, shipped);
+        let registry = match settings.registry {
+            Some(own) => RegistryServer::yours(own, shipped),
+            None => RegistryServer::ours(tools.mlflow().await?, &folder, shipped),
+        };
         let database = match settings.database_url {
             Some(url) => DatabaseServer::yours(&url)?,
-            None => {
-                let postgres = stages.run("start Postgres", start_postgres(tools, &folder)).await?;
-                // A stack without a clock runs once.
-                DatabaseServer::ours(if clock == Clock::Stopped { postgres.throw_away() } else { postgres })?
-            }
+            None => start_database(tools.postgres().await?, &folder, clock, stages).await?,
         };
         let reddit = match settings.reddit {
             Some(app) => RedditSource::Real(app),
@@ -86,7 +87,7 @@ impl Stack {
         let labelers = Labelers::start(settings.labeler, synthetic).await?;
         let job_folder = folder.join("jobs");
         let files = CloudFiles {
-            program: tools.ministack.clone(),
+            program: ministack,
             folder: folder.join("cloud"),
             log: logs.join("cloud.log"),
             sagemaker: Some(sagemaker::StandIn::address(&job_folder)?),
@@ -98,10 +99,10 @@ impl Stack {
         parameters.extend(labelers.parameters(&cloud).await?);
         parameters.extend(jobs.parameters(synthetic || settings.training_permission));
         let sam = Sam {
-            program: tools.sam.clone(),
+            program: sam,
             repository: layout.root.clone(),
             folder: layout.home.join("sam"),
-            onnxruntime: tools.onnxruntime.clone(),
+            onnxruntime,
             bundle,
             log: logs.join("sam.log"),
         };
@@ -154,13 +155,13 @@ impl Stack {
     }
 
     /// What the trainer is made from.
-    pub(crate) fn trainer_sources(&self, layout: &Layout, tools: &Tools) -> Result<Sources> {
-        Ok(Sources {
+    pub(crate) fn trainer_sources(&self, layout: &Layout, tools: TrainerTools) -> Sources {
+        Sources {
             repository: layout.root.clone(),
-            libtorch: tools.libtorch.clone().context("libtorch was not prepared")?,
-            onnxruntime: tools.onnxruntime.clone(),
+            libtorch: tools.libtorch,
+            onnxruntime: tools.onnxruntime,
             log: self.logs().join("trainer-build.log"),
-        })
+        }
     }
 
     /// Where messages end that failed too often.
@@ -194,11 +195,15 @@ impl Stack {
     }
 }
 
-async fn start_postgres(tools: &Tools, folder: &Path) -> Result<Postgres> {
-    let files = PostgresFiles {
-        installation: tools.postgres.clone(),
-        folder: folder.join("postgres"),
-        log: folder.join("logs/postgres.log"),
-    };
-    Postgres::start(files).await
+async fn start_database(
+    installation: PathBuf,
+    folder: &Path,
+    clock: Clock,
+    stages: &mut Stages,
+) -> Result<DatabaseServer> {
+    let log = folder.join("logs/postgres.log");
+    let files = PostgresFiles { installation, folder: folder.join("postgres"), log };
+    let postgres = stages.run("start Postgres", Postgres::start(files)).await?;
+    // A stack without a clock runs once.
+    DatabaseServer::ours(if clock == Clock::Stopped { postgres.throw_away() } else { postgres })
 }

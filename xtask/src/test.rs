@@ -13,7 +13,7 @@ use crate::once::{self, Kind, Once};
 use crate::report::Stages;
 use crate::retrain::Scenario;
 use crate::runs::Scratch;
-use crate::setup::{self, Needs, Tools, lint_templates};
+use crate::setup::Tools;
 
 /// Which parts to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,17 +36,16 @@ impl Part {
 /// Runs the parts, all of them when none is named, and stops at the first that fails.
 pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
     let parts = if parts.is_empty() { &Part::ALL[..] } else { parts };
-    let libtorch = parts.iter().any(|part| matches!(part, Part::Trainer | Part::System));
-    let needs = Needs { libtorch, ..Needs::default() };
-    let tools = setup::ensure(layout, needs).await?;
+    let tools = Tools::new(layout)?;
     let mut stages = Stages::default();
     for part in parts {
         match part {
             Part::Templates => {
-                stages.run("lint the templates", async { lint_templates(layout, &tools) }).await?;
+                let linters = tools.linters().await?;
+                stages.run("lint the templates", async { linters.check(layout) }).await?;
             }
             Part::Crates => test_crates(layout, &tools, &mut stages).await?,
-            Part::Trainer => test_trainer(layout, &tools)?,
+            Part::Trainer => test_trainer(layout, &tools).await?,
             Part::System => test_system(layout).await?,
         }
     }
@@ -54,15 +53,19 @@ pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
 }
 
 /// A Postgres and an MLflow of the tests' own, which start while the tests are compiled.
-async fn test_crates(layout: &Layout, tools: &Tools, stages: &mut Stages) -> Result<()> {
+async fn test_crates(layout: &Layout, tools: &Tools<'_>, stages: &mut Stages) -> Result<()> {
+    let (mlflow, postgres) = (tools.mlflow().await?, tools.postgres().await?);
+    let onnxruntime = tools.onnxruntime().await?;
+    // Tests of the stand-ins look for it where it is put.
+    tools.ministack().await?;
     let scratch = Scratch::create(layout, "test", &std::process::id().to_string())?;
     let mut mlflow = Mlflow::launch(&MlflowFiles {
-        program: tools.mlflow.clone(),
+        program: mlflow,
         folder: scratch.folder().join("mlflow"),
         log: scratch.folder().join("mlflow.log"),
     })?;
     let files = PostgresFiles {
-        installation: tools.postgres.clone(),
+        installation: postgres,
         folder: scratch.folder().join("postgres"),
         log: scratch.folder().join("postgres.log"),
     };
@@ -74,16 +77,15 @@ async fn test_crates(layout: &Layout, tools: &Tools, stages: &mut Stages) -> Res
     check(compile, "cargo test --no-run")?;
     stages.run("wait for MLflow", mlflow.ready()).await?;
     let mut run = cargo(layout);
-    run.args(test).env("ORT_DYLIB_PATH", &tools.onnxruntime);
+    run.args(test).env("ORT_DYLIB_PATH", onnxruntime);
     run.env("DATABASE_URL", postgres.url()).env("MLFLOW_TRACKING_URI", mlflow.url());
     check(run, "cargo test")
 }
 
-fn test_trainer(layout: &Layout, tools: &Tools) -> Result<()> {
-    let libtorch = tools.libtorch.as_ref().context("libtorch was not prepared")?;
+async fn test_trainer(layout: &Layout, tools: &Tools<'_>) -> Result<()> {
     let mut command = cargo(layout);
     command.args(["test", "--locked", "--package", "modloop-trainer"]);
-    command.env("LIBTORCH", libtorch).env("ORT_DYLIB_PATH", &tools.onnxruntime);
+    command.envs(tools.trainer().await?.environment());
     check(command, "cargo test --package modloop-trainer")
 }
 

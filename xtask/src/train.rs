@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::layout::Layout;
-use crate::setup::{self, Needs, Tools};
+use crate::setup::{Tools, TrainerTools};
 
 /// What to train on and where the model goes.
 #[derive(Debug, clap::Args)]
@@ -34,15 +34,14 @@ pub(crate) struct Training {
 pub(crate) async fn run(layout: &Layout, training: Training) -> Result<()> {
     let train = data_file(&training.data, "train")?;
     let dev = data_file(&training.data, "dev")?;
-    let needs = Needs { libtorch: true, base_model: true, ..Needs::default() };
-    let tools = setup::ensure(layout, needs).await?;
-    let mut base = tools.base_model.clone().context("the base model was not prepared")?;
+    let tools = Tools::new(layout)?;
+    let (mut base, tools) = (tools.base_model().await?, tools.trainer().await?);
     let passes = passes(layout, training.recipe);
     for pass in &passes {
         if pass.is_done() {
             eprintln!("{} is there already; delete it to train it again", pass.out.display());
         } else {
-            let mut command = trainer(layout, &tools, "train")?;
+            let mut command = trainer(layout, &tools, "train");
             command.args(pass.recipes.iter().flat_map(|recipe| [OsStr::new("--recipe"), recipe.as_os_str()]));
             command.arg("--base").arg(&base).arg("--data").arg(&train).arg("--dev").arg(&dev);
             // Not everybody has all the sets that the champion learnt from.
@@ -58,7 +57,7 @@ pub(crate) async fn run(layout: &Layout, training: Training) -> Result<()> {
     let out = training.out.unwrap_or_else(|| layout.home.join("candidate"));
     let version =
         training.version.unwrap_or_else(|| format!("{}.1", chrono::Local::now().format("%Y-%m-%d")));
-    let mut command = trainer(layout, &tools, "bundle")?;
+    let mut command = trainer(layout, &tools, "bundle");
     command.arg("--checkpoint").arg(&base).arg("--dev").arg(&dev).arg("--out").arg(&out);
     command.args(["--include-weights", "--version", &version]);
     check(command, "making the bundle")?;
@@ -111,14 +110,13 @@ fn data_file(folder: &Path, name: &str) -> Result<PathBuf> {
     found.canonicalize().with_context(|| format!("find {}", found.display()))
 }
 
-fn trainer(layout: &Layout, tools: &Tools, subcommand: &str) -> Result<Command> {
+fn trainer(layout: &Layout, tools: &TrainerTools, subcommand: &str) -> Command {
     let mut command = modloop_local::package::cargo();
     command.current_dir(&layout.root);
     command.args(["run", "--quiet", "--locked", "--package", "modloop-trainer", "--", subcommand]);
-    command.env("LIBTORCH", tools.libtorch.as_ref().context("libtorch was not prepared")?);
     // Threads that spin while they wait for each other take time from each other where cores are few.
-    command.env("ORT_DYLIB_PATH", &tools.onnxruntime).env("OMP_WAIT_POLICY", "PASSIVE");
-    Ok(command)
+    command.envs(tools.environment()).env("OMP_WAIT_POLICY", "PASSIVE");
+    command
 }
 
 fn check(mut command: Command, what: &str) -> Result<()> {

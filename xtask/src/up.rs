@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::once;
 use crate::report::Stages;
 use crate::settings::Settings;
-use crate::setup::{self, Needs};
+use crate::setup::Tools;
 use crate::stack::{Clock, RedditSource, Stack};
 use crate::watch::Changes;
 
@@ -43,7 +43,8 @@ pub(crate) async fn run(layout: &Layout, watch: bool) -> Result<()> {
 async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let begun = Instant::now();
     let settings = Settings::read(&layout.root)?;
-    let tools = setup::ensure(layout, Needs { libtorch: true, ..Needs::default() }).await?;
+    let tools = Tools::new(layout)?;
+    let trainer = tools.trainer().await?;
     let folder = layout.run("up");
     // Held to the end, so that a second `up` cannot start on the same data.
     let _claim = Claim::take(&folder)?;
@@ -54,7 +55,7 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
     let mut stack = Stack::start(layout, &tools, settings, folder, feed, Clock::Runs, &mut stages).await?;
     note_database(layout, stack.database.url())?;
     // Nothing is trained in the first minutes.
-    stack.jobs.build_trainer_in_background(stack.trainer_sources(layout, &tools)?);
+    stack.jobs.build_trainer_in_background(stack.trainer_sources(layout, trainer));
     // The clock's first tick is a minute away; nobody wants to wait for it.
     stages
         .run("fetch for the first time", async {
@@ -112,7 +113,7 @@ async fn screen(layout: &Layout, stack: &mut Stack) -> String {
     };
     format!(
         "{body}\nReddit    {reddit}\nMLflow    {}\nTraining  {}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
-        stack.registry.line(),
+        stack.registry.line().await,
         stack.jobs.line(),
         database_note(layout).display(),
         stack.cloud.endpoint().url(),

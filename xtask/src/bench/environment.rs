@@ -12,7 +12,7 @@ use modloop_bundle::{Bundle, Checkpoint, Precision, export, files, restore};
 use super::contenders::Contender;
 use super::worker::Start;
 use crate::layout::Layout;
-use crate::setup::{self, Needs};
+use crate::setup::Tools;
 
 /// Which instructions the processor shows to a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -45,11 +45,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// Makes the Python environment, and from the bundle a checkpoint and an fp32 graph for it.
     pub(crate) async fn prepare(layout: &Layout, bundle: &Path) -> Result<Self> {
-        let tools = setup::ensure(layout, Needs { bench: true, ..Needs::default() }).await?;
+        let tools = Tools::new(layout)?;
+        let (python, library) = (tools.bench_python().await?, tools.onnxruntime().await?);
         let work = layout.run("bench");
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        let python = tools.bench.context("the Python environment was not prepared")?.join("python");
-        let environment = Self { python, library: tools.onnxruntime, bundle: bundle.canonicalize()?, work };
+        let environment = Self { python, library, bundle: bundle.canonicalize()?, work };
         environment.restore_weights()?;
         environment.write_programs()?;
         Ok(environment)

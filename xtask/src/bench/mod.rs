@@ -36,10 +36,10 @@ pub(crate) struct Bench {
 
 /// Prepares everything, measures with the processor's best instructions and with AVX2 alone, and reports.
 pub(crate) async fn run(layout: &Layout, bench: Bench) -> Result<()> {
-    let bundle = bench.bundle.unwrap_or_else(|| layout.root.join("models/champion"));
-    let environment = Environment::prepare(layout, &bundle).await?;
-    let bundle = Bundle::open(&bundle)?;
+    let folder = bench.bundle.unwrap_or_else(|| layout.root.join("models/champion"));
+    let bundle = Bundle::open(&folder)?;
     let config = BertConfig::read(&bundle.path(files::CONFIG))?;
+    let environment = Environment::prepare(layout, &folder).await?;
     let rounds = if bench.quick { 3 } else { 15 };
     let mut lanes = Vec::new();
     for instructions in environment.instructions() {

@@ -7,9 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::python::check_cpp_compiler;
-use super::wheels::{keep_only, prepare};
-use crate::layout::Layout;
+use super::Tools;
+use super::wheels::keep_only;
 
 const LIBRARIES: [&str; 5] = [
     "torch/lib/libtorch_cpu.so",
@@ -22,21 +21,50 @@ const LIBRARIES: [&str; 5] = [
 /// The wheel's libtorch.so asks for the CUDA libraries; this one stands in its place for the linker.
 const STUB: &str = "void modloop_libtorch_stub(void) {}\n";
 
-/// Prepares the folder for `LIBTORCH`. `python` runs pip.
-pub(super) async fn prepare_libtorch(layout: &Layout, python: &Path) -> Result<PathBuf> {
-    check_cpp_compiler()?;
-    let cut_out = async |part: &Path| {
-        let lib = part.join("lib");
-        fs::create_dir(&lib).with_context(|| format!("create {}", lib.display()))?;
-        for library in LIBRARIES {
-            take(&part.join(library), &lib)?;
-        }
-        take(&part.join("torch/include"), part)?;
-        keep_only(part, &["lib", "include"])?;
-        compile_stub(&lib)
-    };
-    let inputs = [LIBRARIES.as_slice(), &[STUB]].concat();
-    prepare(layout, python, "libtorch", "libtorch", &inputs, cut_out).await
+/// What the trainer is compiled with, and what it runs with.
+pub(crate) struct TrainerTools {
+    /// Folder for `LIBTORCH`: half a gigabyte.
+    pub libtorch: PathBuf,
+    /// The ONNX Runtime library, for measuring what will be served.
+    pub onnxruntime: PathBuf,
+}
+
+impl TrainerTools {
+    /// Tells the trainer, and cargo that compiles it, where they are.
+    pub(crate) fn environment(&self) -> [(&'static str, &Path); 2] {
+        [("LIBTORCH", &self.libtorch), ("ORT_DYLIB_PATH", &self.onnxruntime)]
+    }
+}
+
+impl Tools<'_> {
+    /// What the trainer needs.
+    pub(crate) async fn trainer(&self) -> Result<TrainerTools> {
+        Ok(TrainerTools { libtorch: self.libtorch().await?, onnxruntime: self.onnxruntime().await? })
+    }
+
+    async fn libtorch(&self) -> Result<PathBuf> {
+        check_cpp_compiler()?;
+        let cut_out = async |part: &Path| {
+            let lib = part.join("lib");
+            fs::create_dir(&lib).with_context(|| format!("create {}", lib.display()))?;
+            for library in LIBRARIES {
+                take(&part.join(library), &lib)?;
+            }
+            take(&part.join("torch/include"), part)?;
+            keep_only(part, &["lib", "include"])?;
+            compile_stub(&lib)
+        };
+        let inputs = [LIBRARIES.as_slice(), &[STUB]].concat();
+        self.wheels("libtorch", "libtorch", &inputs, cut_out).await
+    }
+}
+
+/// Fails unless there is a C++ compiler, which the trainer's binding to libtorch is built with.
+fn check_cpp_compiler() -> Result<()> {
+    if !Command::new("c++").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        bail!("a C++ compiler is missing (c++); install one (Debian: apt install g++)");
+    }
+    Ok(())
 }
 
 fn take(from: &Path, folder: &Path) -> Result<()> {

@@ -44,13 +44,9 @@ impl Python {
         Ok(())
     }
 
-    /// A virtual environment with the packages of `requirements/NAME.txt`. Gives its folder of programs.
-    pub(crate) async fn environment(&self, layout: &Layout, name: &str, title: &str) -> Result<PathBuf> {
-        self.environment_and(layout, name, title, None).await
-    }
-
-    /// The same, and then runs `finish` with the environment's Python.
-    pub(crate) async fn environment_and(
+    /// A virtual environment with the packages of `requirements/NAME.txt`, whose Python then runs `finish`. Gives its
+    /// folder of programs.
+    pub(crate) async fn environment(
         &self,
         layout: &Layout,
         name: &str,
@@ -96,24 +92,6 @@ fn relocate(programs: &Path, from: &Path, to: &Path) -> Result<()> {
             std::fs::write(&path, text.replace(&*from, &to))
                 .with_context(|| format!("write {}", path.display()))?;
         }
-    }
-    Ok(())
-}
-
-/// Fails unless there is a C compiler, which some libraries are built with.
-pub(crate) fn check_compiler() -> Result<()> {
-    check_runs("cc", "a C compiler", "gcc libc6-dev")
-}
-
-/// Fails unless there is a C++ compiler, which the trainer's binding to libtorch is built with.
-pub(crate) fn check_cpp_compiler() -> Result<()> {
-    check_runs("c++", "a C++ compiler", "g++")
-}
-
-fn check_runs(program: &str, what: &str, packages: &str) -> Result<()> {
-    let runs = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !runs {
-        bail!("{what} is missing ({program}); install one (Debian: apt install {packages})");
     }
     Ok(())
 }
