@@ -12,6 +12,7 @@ use crate::setup::Tools;
 /// Compiles for Amazon Linux 2023, optimised, and lays out one folder a function.
 pub(crate) async fn run(layout: &Layout) -> Result<()> {
     let tools = Tools::new(layout)?;
+    let sam = tools.sam().await?;
     let packaging = Packaging {
         repository: layout.root.clone(),
         profile: Profile::Release { tools: tools.release().await? },
@@ -21,6 +22,6 @@ pub(crate) async fn run(layout: &Layout) -> Result<()> {
         log: layout.home.join("logs/package.log"),
     };
     Stages::default().run("compile the functions for AWS", packaging.run()).await?;
-    println!("Next: sam deploy --config-env dev");
+    println!("Next: {} deploy --config-env dev", sam.display());
     Ok(())
 }
