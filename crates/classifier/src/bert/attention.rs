@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::rows::softmax;
+use super::rows::exponentials;
 
 /// Columns computed together: one panel of a packed matrix.
 const COLUMNS: usize = 16;
@@ -45,11 +45,17 @@ pub(super) fn attend(
             let rows = context.len() / width;
             let queries = Rows { values: &queries[head..], stride: 3 * width, count: rows };
             product(queries, keys, scores, padded);
-            for scores in scores.chunks_exact_mut(padded).take(rows) {
-                softmax(scores, tokens, scale);
+            let mut sums = [0.0; ROWS];
+            for (scores, sum) in scores.chunks_exact_mut(padded).zip(&mut sums).take(rows) {
+                *sum = exponentials(scores, tokens, scale);
             }
             let weights = Rows { values: scores, stride: padded, count: rows };
             product(weights, values, &mut context[head..], width);
+            // Weights sum to one: here, where there are fewer numbers than weights.
+            for (context, sum) in context.chunks_exact_mut(width).zip(sums) {
+                let inverse = 1.0 / sum;
+                context[head..][..size].iter_mut().for_each(|value| *value *= inverse);
+            }
         }
     }
 }

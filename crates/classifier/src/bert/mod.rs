@@ -13,13 +13,12 @@ mod weights;
 
 use self::attention::{AttentionScratch, attend};
 pub use self::peak::integer_peak;
-use self::product::{Instructions, PackedLinear};
+use self::product::PackedLinear;
 use self::quantised::{QuantisedRows, TILE};
 use self::rows::{add_and_normalise, gelu};
 
 /// The weights, ready to compute with.
 pub(crate) struct Bert {
-    instructions: Instructions,
     hidden: usize,
     heads: usize,
     epsilon: f32,
@@ -82,7 +81,7 @@ impl Bert {
         let taken: Vec<bool> = windows.iter().map(|ids| self.takes(ids)).collect();
         let good: Vec<&[i64]> =
             windows.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(ids, _)| *ids).collect();
-        // SAFETY: `instructions` was detected, and both kinds include AVX2 and FMA.
+        // SAFETY: a `Bert` is loaded only where instructions were detected, which include AVX2 and FMA.
         let mut logits = unsafe { self.forward(&good, scratch) }.into_iter();
         taken.into_iter().map(|taken| if taken { logits.next() } else { None }).collect()
     }
@@ -155,7 +154,7 @@ impl Bert {
     ) -> &'a mut [f32] {
         quantised.fill(input, layer.inputs(), layer.most());
         let out = room(out, quantised.tiles() * TILE * layer.outputs());
-        layer.apply(quantised, out, self.instructions);
+        layer.apply(quantised, out);
         &mut out[..input.len() / layer.inputs() * layer.outputs()]
     }
 

@@ -16,7 +16,8 @@ const LANES: usize = 8;
 #[derive(Default)]
 pub(super) struct QuantisedRows {
     width: usize,
-    bytes: Vec<[u8; QUAD]>,
+    /// Four bytes each, the first the lowest.
+    quads: Vec<i32>,
     scales: Vec<RowScale>,
 }
 
@@ -37,13 +38,13 @@ impl QuantisedRows {
     }
 
     /// The tile's bytes, by quads of inputs and then by rows.
-    pub(super) fn tile(&self, tile: usize) -> &[[u8; QUAD]] {
+    pub(super) fn tile(&self, tile: usize) -> &[i32] {
         let size = self.width / QUAD * TILE;
-        &self.bytes[tile * size..][..size]
+        &self.quads[tile * size..][..size]
     }
 
-    pub(super) fn scales(&self, tile: usize) -> &[RowScale] {
-        &self.scales[tile * TILE..][..TILE]
+    pub(super) fn scale(&self, row: usize) -> RowScale {
+        self.scales[row]
     }
 
     /// Quantises `values`, rows of `width` each, to bytes up to `most`, in the place of what was there.
@@ -52,14 +53,14 @@ impl QuantisedRows {
         assert!(width.is_multiple_of(LANES) && values.len().is_multiple_of(width));
         let rows = values.len() / width;
         self.width = width;
-        self.bytes.resize(rows.next_multiple_of(TILE) * (width / QUAD), [0; QUAD]);
+        self.quads.resize(rows.next_multiple_of(TILE) * (width / QUAD), 0);
         self.scales.clear();
         self.scales.resize(rows.next_multiple_of(TILE), RowScale::default());
-        let tiles = self.bytes.chunks_exact_mut(width / QUAD * TILE).zip(self.scales.chunks_exact_mut(TILE));
-        for ((bytes, scales), values) in tiles.zip(values.chunks(width * TILE)) {
+        let tiles = self.quads.chunks_exact_mut(width / QUAD * TILE).zip(self.scales.chunks_exact_mut(TILE));
+        for ((quads, scales), values) in tiles.zip(values.chunks(width * TILE)) {
             for (place, (row, scale)) in values.chunks_exact(width).zip(scales).enumerate() {
                 // SAFETY: a `Bert`, and so this, exists only on a processor with AVX2.
-                *scale = unsafe { quantise(row, &mut bytes[place..], most) };
+                *scale = unsafe { quantise(row, &mut quads[place..], most) };
             }
         }
     }
@@ -68,18 +69,18 @@ impl QuantisedRows {
     pub(super) fn value(&self, row: usize, column: usize) -> f64 {
         let RowScale { scale, zero } = self.scales[row];
         let quad = self.tile(row / TILE)[column / QUAD * TILE + row % TILE];
-        f64::from(scale) * f64::from(i32::from(quad[column % QUAD]) - zero)
+        f64::from(scale) * f64::from(i32::from(quad.to_le_bytes()[column % QUAD]) - zero)
     }
 }
 
 /// Quantises a row; its quads go to every [`TILE`]th place of `quads`. Zero is always one of the steps, so a
 /// row of one sign begins or ends there.
 #[target_feature(enable = "avx2,fma")]
-fn quantise(row: &[f32], quads: &mut [[u8; QUAD]], most: u8) -> RowScale {
+fn quantise(row: &[f32], quads: &mut [i32], most: u8) -> RowScale {
     let (low, high) = range(row);
     let places = quads.chunks_mut(2 * TILE);
     if high <= low {
-        places.for_each(|places| (places[0], places[TILE]) = ([0; QUAD], [0; QUAD]));
+        places.for_each(|places| (places[0], places[TILE]) = (0, 0));
         return RowScale { scale: 1.0, zero: 0 };
     }
     let inverse = f32::from(most) / (high - low);
@@ -94,8 +95,8 @@ fn quantise(row: &[f32], quads: &mut [[u8; QUAD]], most: u8) -> RowScale {
         let (left, right) = (_mm256_castsi256_si128(steps), _mm256_extracti128_si256::<1>(steps));
         let words = _mm_packus_epi32(left, right);
         let bytes = _mm_min_epu8(_mm_packus_epi16(words, words), limit);
-        places[0] = _mm_cvtsi128_si32(bytes).to_le_bytes();
-        places[TILE] = _mm_extract_epi32::<1>(bytes).to_le_bytes();
+        places[0] = _mm_cvtsi128_si32(bytes);
+        places[TILE] = _mm_extract_epi32::<1>(bytes);
     }
     RowScale { scale: (high - low) / f32::from(most), zero }
 }

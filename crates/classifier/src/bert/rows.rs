@@ -33,50 +33,63 @@ pub(super) fn add_and_normalise(
     }
 }
 
-/// The exact Gelu: x · Φ(x).
+/// The exact Gelu, x · Φ(x), off by less than 1e-6.
+///
+/// It is max(x, 0) - |x| · Φ(-|x|). The last part is a bump that has vanished at 5.5: a polynomial fitted to it
+/// for the least greatest error, in a variable that goes from -1 to 1.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn gelu(row: &mut [f32]) {
+    const VANISHED: f32 = 5.5;
+    const TERMS: [f32; 15] = [
+        0.035_862_76,
+        -0.039_760_888,
+        -0.154_077_63,
+        0.236_378_65,
+        0.185_007_4,
+        -0.548_724_53,
+        0.192_288_92,
+        0.461_279_33,
+        -0.638_72,
+        0.260_049_37,
+        0.180_241_5,
+        -0.308_643_28,
+        0.191_202_28,
+        -0.060_579_08,
+        0.008_194_840_5,
+    ];
     for x in row {
-        *x *= normal_distribution(*x);
+        let distance = if x.abs() < VANISHED { x.abs() } else { VANISHED };
+        let place = distance.mul_add(2.0 / VANISHED, -1.0);
+        let mut bump = TERMS[0];
+        for term in &TERMS[1..] {
+            bump = bump.mul_add(place, *term);
+        }
+        *x = (if *x > 0.0 { *x } else { 0.0 }) - bump;
     }
 }
 
-/// Φ(x), by Abramowitz and Stegun 7.1.26; off by less than 1.5e-7.
+/// 2^x for -126 < x ≤ 0, with a relative error under 2e-7.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-fn normal_distribution(x: f32) -> f32 {
-    const TERMS: [f32; 5] = [0.254_829_6, -0.284_496_72, 1.421_413_8, -1.453_152, 1.061_405_4];
-    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / z.mul_add(0.327_591_1, 1.0);
-    let series =
-        TERMS[4].mul_add(t, TERMS[3]).mul_add(t, TERMS[2]).mul_add(t, TERMS[1]).mul_add(t, TERMS[0]) * t;
-    let tail = 0.5 * series * exp(-z * z);
-    if x < 0.0 { tail } else { 1.0 - tail }
-}
-
-/// exp(x) for x ≤ 0, with a relative error under 2e-7; below -87 it is that of -87, nearly nothing.
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-fn exp(x: f32) -> f32 {
-    let x = if x > -87.0 { x } else { -87.0 };
-    let power = (x * std::f32::consts::LOG2_E).round_ties_even();
-    // ln 2 in two parts, so that the remainder is exact.
-    let rest = power.mul_add(-0.693_359_4, x);
-    let rest = power.mul_add(2.121_944_4e-4, rest);
+fn power_of_two(x: f32) -> f32 {
+    /// Added to a small number, it leaves the nearest whole one in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
     const TERMS: [f32; 6] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-    let series = TERMS[0].mul_add(rest, TERMS[1]).mul_add(rest, TERMS[2]).mul_add(rest, TERMS[3]);
-    let series = series.mul_add(rest, TERMS[4]).mul_add(rest, TERMS[5]);
-    let series = (series * rest).mul_add(rest, rest + 1.0);
-    // SAFETY: it is a whole number from -126 to 0.
-    let exponent = unsafe { power.to_int_unchecked::<i32>() };
-    series * f32::from_bits(((exponent + 127) << 23).cast_unsigned())
+        [1.327_647e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_94, 1.000_000_1];
+    let whole = x + ROUND;
+    let rest = x - (whole - ROUND);
+    let mut series = TERMS[0];
+    for term in &TERMS[1..] {
+        series = series.mul_add(rest, *term);
+    }
+    f32::from_bits(series.to_bits().wrapping_add(whole.to_bits() << 23))
 }
 
-/// Turns the first `count` of `scores` into weights that sum to one, after scaling them by `scale`. The
-/// number of scores must be a multiple of eight; those behind the first `count` become anything finite.
+/// Turns the first `count` of `scores` into e^(scale · score), divided by the greatest of them so that none
+/// overflows, and gives their sum. The number of scores must be a multiple of eight; those behind the first
+/// `count` become next to nothing.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn softmax(scores: &mut [f32], count: usize, scale: f32) {
+pub(super) fn exponentials(scores: &mut [f32], count: usize, scale: f32) -> f32 {
     scores[count..].fill(f32::MIN);
     let lanes = scores.as_chunks_mut::<LANES>().0;
     let mut highest = [f32::MIN; LANES];
@@ -86,21 +99,16 @@ pub(super) fn softmax(scores: &mut [f32], count: usize, scale: f32) {
         }
     }
     let highest = highest.into_iter().fold(f32::MIN, f32::max);
-    for values in lanes.iter_mut() {
-        for value in values {
-            *value = exp((*value - highest) * scale);
-        }
-    }
-    let (lanes, rest) = scores[..count].as_chunks::<LANES>();
+    let scale = scale * std::f32::consts::LOG2_E;
     let mut sums = [0f32; LANES];
-    for values in lanes {
+    for values in lanes.iter_mut() {
         for i in 0..LANES {
+            let power = (values[i] - highest) * scale;
+            values[i] = power_of_two(if power > -125.0 { power } else { -125.0 });
             sums[i] += values[i];
         }
     }
-    let sum = rest.iter().fold(sums.iter().sum::<f32>(), |sum, value| sum + value);
-    let inverse = 1.0 / sum;
-    scores.iter_mut().for_each(|score| *score *= inverse);
+    sums.iter().sum()
 }
 
 #[cfg(test)]
@@ -113,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn gelu_is_exact_to_float_precision() {
+    fn gelu_is_exact_to_a_millionth() {
         if !can_run() {
             return;
         }
@@ -124,26 +132,27 @@ mod tests {
             let mut row = [x; 9];
             // SAFETY: the processor has AVX2.
             unsafe { gelu(&mut row) };
-            assert!(row.iter().all(|found| (found - expected).abs() < 5e-7), "{x}: {row:?}");
+            assert!(row.iter().all(|found| (found - expected).abs() < 1e-6), "{x}: {row:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn weights_sum_to_one_and_keep_their_ratio(
+        fn exponentials_keep_their_ratio_and_give_their_sum(
             scores in proptest::collection::vec(-60f32..60.0, 1..70)
         ) {
             if can_run() {
                 let mut weights = scores.clone();
                 weights.resize(scores.len().next_multiple_of(LANES), 99.0);
                 // SAFETY: the processor has AVX2.
-                unsafe { softmax(&mut weights, scores.len(), 0.5) };
+                let found = unsafe { exponentials(&mut weights, scores.len(), 0.5) };
                 let highest = scores.iter().copied().fold(f32::MIN, f32::max);
                 let exact = |score: &f32| (f64::from(score - highest) * 0.5).exp();
                 let sum: f64 = scores.iter().map(exact).sum();
                 for (weight, score) in weights.iter().zip(&scores) {
-                    prop_assert!((f64::from(*weight) - exact(score) / sum).abs() < 1e-6);
+                    prop_assert!((f64::from(*weight) - exact(score)).abs() < 1e-6);
                 }
+                prop_assert!((f64::from(found) / sum - 1.0).abs() < 1e-6);
             }
         }
     }

@@ -19,16 +19,17 @@ impl Bert {
     pub(crate) fn load(graph: &Path) -> Option<Self> {
         let instructions = Instructions::detect()?;
         let constants = GraphConstants::open(graph).ok()?;
-        Reader { constants }.bert(instructions).ok().flatten()
+        Reader { constants, instructions }.bert().ok().flatten()
     }
 }
 
 struct Reader {
     constants: GraphConstants,
+    instructions: Instructions,
 }
 
 impl Reader {
-    fn bert(&self, instructions: Instructions) -> Result<Option<Bert>, BundleError> {
+    fn bert(&self) -> Result<Option<Bert>, BundleError> {
         let heads = usize::try_from(self.constants.integer("QAttention", "num_heads")?).unwrap_or_default();
         let embeddings = self.embeddings()?;
         let hidden = embeddings.norm.gamma.len();
@@ -38,7 +39,7 @@ impl Reader {
         let layers: Option<Vec<_>> = self.layers()?.into_iter().collect();
         let epsilon = self.constants.float("LayerNormalization", "epsilon")?;
         let head = self.head(hidden)?;
-        Ok(layers.map(|layers| Bert { instructions, hidden, heads, epsilon, embeddings, layers, head }))
+        Ok(layers.map(|layers| Bert { hidden, heads, epsilon, embeddings, layers, head }))
     }
 
     fn embeddings(&self) -> Result<Embeddings, BundleError> {
@@ -84,7 +85,7 @@ impl Reader {
         let scales = self.constants.floats(&format!("{weight}.scale"), &[outputs])?;
         let bias = self.constants.floats(&format!("{name}.bias"), &[outputs])?;
         let weight = self.constants.unsigned_bytes(&weight, &shape)?;
-        Ok(PackedLinear::pack(&weight, ZERO_POINT, scales, bias))
+        Ok(PackedLinear::pack(&weight, ZERO_POINT, scales, bias, self.instructions))
     }
 
     fn norm(&self, name: &str) -> Result<Norm, BundleError> {
