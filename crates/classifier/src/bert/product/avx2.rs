@@ -27,6 +27,7 @@ impl PairedQuads {
         let blocks = inner.div_ceil(DEPTH);
         let mut paired = Self { weights: Vec::new(), places: Vec::new(), ends: Vec::new(), blocks };
         paired.weights.reserve(quads.len() / 2 + panels * blocks);
+        paired.places.reserve(quads.len() / 2 + panels * blocks);
         for panel in quads.chunks_exact(inner) {
             for (block, quads) in panel.chunks(DEPTH).enumerate() {
                 let place = |quad: usize| ((block * DEPTH + quad) * TILE) as u16;

@@ -14,6 +14,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use self::avx2::PairedQuads;
+use self::pairing::largest_activation;
 use super::quantised::{QUAD, QuantisedRows, RowScale, TILE};
 
 /// Output channels computed together: one panel of the packed weight.
@@ -92,11 +93,13 @@ impl PackedLinear {
             return None;
         }
         let (quads, sums) = quads(weight, zero_point, outputs);
-        let most = largest_activation(&quads);
-        let weights = match instructions {
-            // SAFETY: `Instructions` is only made for a processor that has them.
-            Instructions::Avx2 => Weights::Pairs(unsafe { PairedQuads::new(&quads, outputs / PANEL, most) }),
-            Instructions::Vnni => Weights::Quads(quads),
+        // SAFETY: `Instructions` is only made for a processor that has them, and both include AVX2.
+        let (most, weights) = unsafe {
+            let most = largest_activation(&quads);
+            match instructions {
+                Instructions::Avx2 => (most, Weights::Pairs(PairedQuads::new(&quads, outputs / PANEL, most))),
+                Instructions::Vnni => (most, Weights::Quads(quads)),
+            }
         };
         Some(Self { inputs, outputs, weights, scales, sums, bias, most })
     }
@@ -256,16 +259,6 @@ fn prefetch(quads: &[Quad], tile: usize, tiles: usize) {
         // SAFETY: every processor that this runs on has it, and it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(quad.0.as_ptr()) };
     }
-}
-
-/// The largest `a` for which two products `a · weight` of neighbours fit into sixteen bits: a positive sum
-/// grows with the positive weights alone, a negative one with the negative.
-fn largest_activation(quads: &[Quad]) -> u8 {
-    let pairs = quads.iter().flat_map(|quad| quad.0.as_chunks::<2>().0);
-    let pairs = pairs.map(|[a, b]| (i32::from(*a), i32::from(*b)));
-    let largest = pairs.map(|(a, b)| (a.max(0) + b.max(0)).max(-(a.min(0) + b.min(0)))).max();
-    let most = i32::from(i16::MAX) / largest.unwrap_or_default().max(1);
-    u8::try_from(most).unwrap_or(u8::MAX)
 }
 
 /// What the processor can do.
