@@ -1,7 +1,7 @@
 //! The integer matrix product: rows of unsigned activations with a packed signed weight.
 //!
 //! AVX2 adds products of bytes in sixteen bits, which saturate. So each layer says how large an activation
-//! may be: as large as its largest pair of neighbouring weights allows, 129 to 255. Sums are then exact with
+//! may be: as large as its largest pair of neighbouring weights allows, 128 to 255. Sums are then exact with
 //! every instruction set, and a score does not depend on the processor.
 
 #![expect(clippy::needless_range_loop, reason = "registers are named by index")]
