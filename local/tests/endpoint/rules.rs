@@ -105,7 +105,7 @@ async fn the_rule_hears_of_our_training_jobs_that_ended_and_of_nothing_else() {
     assert!(template.contains(IN_TEMPLATE), "the template's pattern is another one than this test's");
 
     let corner = Corner::open().await;
-    let (sagemaker, ours, status) = ("aws.sagemaker", "modloop-2026-11-22.3", "Completed");
+    let (sagemaker, ours, status) = ("aws.sagemaker", "modloop-2026-11-23.1", "Completed");
     let cases = [
         (event(sagemaker, STATE_CHANGE, detail(ours, status)), true),
         (event(sagemaker, STATE_CHANGE, detail(ours, "Failed")), true),
@@ -127,13 +127,13 @@ async fn a_matching_event_arrives_whole_and_another_does_not() {
     let corner = Corner::open().await;
     let source = unique_name("source");
     let queue = listen(&corner, &pattern(&source)).await;
-    let (other, ours) = (entry(&source, "somebody-elses"), entry(&source, "modloop-2026-11-22.3"));
+    let (other, ours) = (entry(&source, "somebody-elses"), entry(&source, "modloop-2026-11-23.1"));
     let put = corner.events().put_events().entries(other).entries(ours).send().await.expect("accepted");
     assert_eq!(put.failed_entry_count(), 0, "{put:?}");
     let arrived = body(&take(&corner.sqs(), &queue, 1).await[0]);
     assert_eq!(arrived["source"], source);
     assert_eq!(arrived["detail-type"], STATE_CHANGE);
-    assert_eq!(arrived["detail"], detail("modloop-2026-11-22.3", "Failed"));
+    assert_eq!(arrived["detail"], detail("modloop-2026-11-23.1", "Failed"));
     assert_is_a_tick(&arrived);
     assert!(receive(&corner.sqs(), &queue, 1).await.is_empty(), "the other one is not ours");
 }
