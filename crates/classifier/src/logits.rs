@@ -11,7 +11,7 @@ use crate::tokens::{TokenisedText, WindowedTokenizer};
 use crate::{ClassifierOptions, LoadError, ScoreError};
 
 /// Tokens that are computed together: the kernels read every weight once for all of them.
-const GROUP: usize = 132;
+const GROUP: usize = 330;
 
 /// A graph and its tokenizer: texts to logits, before calibration.
 pub struct LogitModel {
