@@ -44,18 +44,34 @@ impl FromStr for Decision {
         Decision::ALL
             .into_iter()
             .find(|d| d.as_str() == word)
-            .ok_or_else(|| format!("{word:?} is no decision: expected allow, review or remove"))
+            .ok_or_else(|| format!("{word:?} is not a decision: expected allow, review or remove"))
     }
 }
 
-/// From which top score on an item is reviewed, and from which removed.
+/// From which score on an item is reviewed, and from which removed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Pair")]
 pub struct Thresholds {
     review: Probability,
     remove: Probability,
 }
 
-/// Why two numbers are no [`Thresholds`].
+/// [`Thresholds`] as stored, before they are checked.
+#[derive(Deserialize)]
+struct Pair {
+    review: Probability,
+    remove: Probability,
+}
+
+impl TryFrom<Pair> for Thresholds {
+    type Error = ThresholdsError;
+
+    fn try_from(pair: Pair) -> Result<Self, Self::Error> {
+        Self::new(pair.review, pair.remove)
+    }
+}
+
+/// Why two numbers are not [`Thresholds`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "the review threshold {review} is above the remove threshold {remove}; lower the first or raise the second"

@@ -1,9 +1,6 @@
-use std::fmt;
-
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 
-use crate::{Fullname, SubredditName, text};
+use crate::{Community, ContentHash, HashKey, ItemId, ItemKind, text};
 
 /// What is scored of an item: a post has a title and perhaps a body, a comment only a body.
 ///
@@ -41,50 +38,52 @@ impl ItemText {
     }
 
     /// Hash of the scored text: an edit that changes it makes the item due for scoring again.
-    pub fn content_hash(&self) -> ContentHash {
-        ContentHash(Sha256::digest(self.scored().as_bytes()).into())
+    pub fn content_hash(&self, key: &HashKey) -> ContentHash {
+        key.content(&self.scored())
     }
 }
 
-/// SHA-256 of the scored text of an item.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ContentHash([u8; 32]);
-
-impl ContentHash {
-    /// The 32 bytes, as stored.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Takes back what was stored; `None` unless it is 32 bytes long.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-}
-
-impl fmt::Debug for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ContentHash({})", hex::encode(&self.0[..6]))
-    }
-}
-
-/// A post or comment as Reddit shows it at one moment.
+/// A post or comment as its source shows it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Reddit's key.
-    pub fullname: Fullname,
+    /// Names it for good.
+    pub id: ItemId,
+    /// Post or comment.
+    pub kind: ItemKind,
     /// Where it was posted.
-    pub subreddit: SubredditName,
-    /// User name; `None` when the account is deleted.
-    pub author: Option<String>,
+    pub community: Community,
     /// What is scored.
     pub text: ItemText,
-    /// Path below `https://www.reddit.com`, for people who want to look.
-    pub permalink: String,
+    /// What else people, rules and labelers judge it by.
+    pub context: ItemContext,
     /// When it was posted.
     pub created_at: DateTime<Utc>,
-    /// When it was last edited, where Reddit says so.
+    /// When it was last edited, where the source says so.
     pub edited_at: Option<DateTime<Utc>>,
+    /// The source's time of this snapshot; `None`: now, by the database's clock.
+    pub observed_at: Option<DateTime<Utc>>,
+}
+
+/// What people, rules and labelers need beside the text. All of it goes when the item is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ItemContext {
+    /// User name; `None` when the account is deleted.
+    pub author: Option<String>,
+    /// The author of a comment is the author of the post.
+    pub is_submitter: bool,
+    /// The item that this one answers.
+    pub parent: Option<ItemId>,
+    /// The post that it belongs to.
+    pub thread: Option<ItemId>,
+    /// Address of the item at its source, for people who want to look. For Reddit a path below
+    /// `https://www.reddit.com`.
+    pub permalink: String,
+    /// Where a link post points to.
+    pub link: Option<String>,
+    /// The host of that address.
+    pub domain: Option<String>,
+    /// The flair of a post.
+    pub flair: Option<String>,
 }
 
 #[cfg(test)]
@@ -101,10 +100,10 @@ mod tests {
 
     #[test]
     fn the_hash_follows_the_text_that_is_scored() {
-        let before = ItemText::new(Some("T"), "b").content_hash();
-        assert_eq!(before, ItemText::new(Some("T"), "b").content_hash());
-        assert_ne!(before, ItemText::new(Some("T"), "b!").content_hash());
+        let key = HashKey::from_bytes(&[7; 32]).expect("32 bytes");
+        let before = ItemText::new(Some("T"), "b").content_hash(&key);
+        assert_eq!(before, ItemText::new(Some("T"), "b").content_hash(&key));
+        assert_ne!(before, ItemText::new(Some("T"), "b!").content_hash(&key));
         assert_eq!(ContentHash::from_bytes(before.as_bytes()), Some(before));
-        assert_eq!(ContentHash::from_bytes(b"short"), None);
     }
 }

@@ -1,41 +1,96 @@
-use std::time::Duration;
-
+use modloop_domain::HashKey;
+use tokio::sync::OnceCell;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, NoTls, Socket};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, NoTls, Row, Socket};
 
 use crate::error::{may_pass, reason};
+use crate::row::column;
 use crate::{DatabaseSettings, StoreError, migrate, tls};
 
-const OLDEST_SERVER: u32 = 14;
-const ALIVE_WITHIN: Duration = Duration::from_secs(2);
+const MIN_SERVER_VERSION: u32 = 14;
 
-/// One connection to the database. What it can be asked lies in a file for each topic.
+/// A parameter with its type. Naming the type saves a round trip, and needs no named statement, so that a
+/// pooler in transaction mode works.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// One connection to the database. What it can be asked lies in one module for each subject.
+///
+/// Calls on one connection are pipelined: futures that are awaited together share a round trip.
 pub struct Store {
-    pub(crate) client: Client,
+    client: Client,
+    hash_key: OnceCell<HashKey>,
 }
 
 impl Store {
-    /// Connects, and checks that server and schema are new enough. One attempt: [`crate::Database`] tries again.
+    /// Connects, and checks that server and schema are new enough. One attempt: [`crate::Database`] tries
+    /// again.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Store, StoreError> {
         let client = open(settings).await?;
-        let found = migrate::schema_version(&client).await?;
-        let needed = migrate::newest_version();
-        if found.is_none_or(|version| version < needed) {
-            return Err(StoreError::SchemaTooOld { found, needed });
-        }
-        Ok(Store { client })
+        migrate::check_schema(&client).await?;
+        Ok(Store { client, hash_key: OnceCell::new() })
     }
 
-    /// Whether the connection still answers. One round trip.
-    pub async fn is_alive(&self) -> bool {
-        let check = tokio::time::timeout(ALIVE_WITHIN, self.client.check_connection());
-        !self.client.is_closed() && matches!(check.await, Ok(Ok(())))
+    /// Whether the connection is known to be lost. Says nothing about a server that does not answer.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// The installation's key for hashes of texts and names, read once for each connection.
+    pub async fn hash_key(&self) -> Result<&HashKey, StoreError> {
+        let read = async || {
+            let row =
+                self.row("reading the installation's key", "select hash_key from installation", &[]).await?;
+            HashKey::from_bytes(column(&row, "hash_key")?)
+                .ok_or_else(|| StoreError::corrupt("an installation key of the wrong length"))
+        };
+        self.hash_key.get_or_try_init(read).await
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn rows(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.client.query_typed(sql, parameters).await.map_err(StoreError::query(doing))
+    }
+
+    /// The one row of a query that has always one.
+    pub(crate) async fn row(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, StoreError> {
+        self.client.query_typed_one(sql, parameters).await.map_err(StoreError::query(doing))
+    }
+
+    /// The row of a query that has one or none.
+    pub(crate) async fn row_or_none(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        self.client.query_typed_opt(sql, parameters).await.map_err(StoreError::query(doing))
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    pub(crate) async fn change(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<u64, StoreError> {
+        self.client.execute_typed(sql, parameters).await.map_err(StoreError::query(doing))
     }
 }
 
-/// Connects to any schema, also none.
+/// Connects whatever the schema is.
 pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Client, StoreError> {
     let client = match settings.config().get_ssl_mode() {
         SslMode::Disable => start(settings, NoTls).await?,
@@ -45,11 +100,13 @@ pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Client, StoreErr
             start(settings, connector).await?
         }
     };
-    let limit = settings.statement_timeout().as_millis();
-    client
-        .batch_execute(&format!("set statement_timeout = {limit}"))
-        .await
-        .map_err(StoreError::query("setting up the database session"))?;
+    // The roles of functions have a time limit of their own, which holds behind a pooler too.
+    if let Some(limit) = settings.statement_timeout() {
+        client
+            .batch_execute(&format!("set statement_timeout = {}", limit.as_millis()))
+            .await
+            .map_err(StoreError::query("setting up the database session"))?;
+    }
     Ok(client)
 }
 
@@ -70,19 +127,19 @@ where
     Ok(client)
 }
 
-/// Postgres says its version as it lets one in, such as "16.4 (Debian 16.4-1)".
+/// Postgres reports its version when it accepts a connection, such as "16.4 (Debian 16.4-1)".
 fn check_version(settings: &DatabaseSettings, version: &str) -> Result<(), StoreError> {
     let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
-    if major.is_some_and(|major: u32| major >= OLDEST_SERVER) {
+    if major.is_some_and(|major: u32| major >= MIN_SERVER_VERSION) {
         return Ok(());
     }
     Err(StoreError::ServerTooOld { address: settings.address(), found: version.to_owned() })
 }
 
-/// Tells apart what a person mends in different places.
+/// Each of these is mended in another place.
 fn connect_error(settings: &DatabaseSettings, error: &tokio_postgres::Error) -> StoreError {
     let (address, reason) = (settings.address(), reason(error));
-    // The kind of a client-side error shows in nothing but its words; a test holds them in place.
+    // Only the words tell the kind of a client-side error; a test fails if they change.
     let words = error.to_string();
     match error.code() {
         Some(&SqlState::INVALID_CATALOG_NAME) => {
@@ -104,7 +161,7 @@ fn connect_error(settings: &DatabaseSettings, error: &tokio_postgres::Error) -> 
     }
 }
 
-/// A handshake that ended because the server went away, as in a restart: no fault of the certificate.
+/// A handshake that ended because the server went away, as in a restart. The certificate is not at fault.
 fn is_broken_off(error: &(dyn std::error::Error + 'static)) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     let here = error.downcast_ref::<std::io::Error>().is_some_and(|e| {

@@ -64,6 +64,11 @@ pub enum StoreError {
         /// The newest migration this code knows.
         needed: i32,
     },
+    /// The schema is one of a version before the first release.
+    #[error(
+        "the database was made by a pre-release of Modloop, and its data cannot be carried over; start with an empty database (on a laptop: `cargo xtask up --fresh`)"
+    )]
+    PreRelease,
     /// A statement failed.
     #[error("{doing} failed: {reason}")]
     Query {
@@ -75,7 +80,7 @@ pub enum StoreError {
         retryable: bool,
     },
     /// A row says something this code has no type for.
-    #[error("the database holds {what}; correct the row by hand")]
+    #[error("the database holds {what}; this should not be possible, so please report it")]
     Corrupt {
         /// The row and what is wrong with it.
         what: String,

@@ -1,40 +1,39 @@
-//! Postgres: what Modloop remembers.
+//! Postgres: what Modloop stores.
 //!
-//! A [`Store`] is one connection with one method for each thing the functions ask; a [`Database`] keeps
-//! one across invocations and reconnects when Postgres was restarted. [`migrate`] brings the schema up
-//! to date; [`Store::connect`] refuses a schema that is older than this code.
+//! A [`Store`] is one connection; what it can be asked lies in one module for each subject. A [`Database`]
+//! keeps a connection across invocations and connects again when it was lost. [`migrate`] brings the schema
+//! up to date; [`Store::connect`] refuses a schema that is older than this code.
 
+mod access;
+pub mod audit;
+pub mod budget;
+pub mod communities;
 mod connection;
 mod database;
+pub mod decisions;
+pub mod drift;
 mod error;
-mod fetching;
+pub mod items;
+pub mod labels;
+pub mod leases;
 mod migrate;
-mod models;
-mod monitoring;
+pub mod models;
+pub mod partitions;
+pub mod permissions;
 #[cfg(test)]
 mod plans;
-mod retraining;
-mod scoring;
-mod settings;
-mod status;
+pub mod predictions;
+pub mod queue;
+mod row;
+pub mod runs;
+pub mod settings;
+pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
 
+pub use access::{Credentials, DatabaseSettings, SettingsError};
 pub use connection::Store;
 pub use database::{Database, Session};
 pub use error::StoreError;
-pub use fetching::{Feed, Gap, Mark, STUCK_AFTER, ScrubReason, Stored};
 pub use migrate::{MigrationReport, migrate};
-pub use models::{AliasedModel, Challenger, ChallengerMode, NewModel, Serving};
-pub use monitoring::{
-    Counts, DueRequest, Grid, LabelOutcomes, NewReport, Past, StoredReport, Target, Window,
-};
-pub use retraining::{
-    Agreed, Candidate, Change, Health, HealthEntry, HumanLabel, Imported, KnownModel, LabelledItem, Limit,
-    LlmLabel, Progress, RequestedBy, Reservation, Run, RunEvent, RunLock, RunRequest, RunState, SampledItem,
-    Spend, Spent, Switch, SwitchError, TrialNumbers, TrialStart, TruthSource, UnlabelledItem,
-};
-pub use scoring::{ItemToScore, NewPrediction, Recorded};
-pub use settings::{Credentials, DatabaseSettings, SettingsError};
-pub use status::{DecisionCounts, DriftVerdict, ModelInService, ModelMode, Status, SubredditStatus, Totals};

@@ -9,7 +9,7 @@ mod embedded {
     refinery::embed_migrations!("../../migrations");
 }
 
-/// Two migrators that start at once take turns. Any number that nothing else locks.
+/// Migrations that start at the same time take turns. Any number that nothing else locks.
 const LOCK: i64 = 0x4D4F_444C_4F4F_5000;
 
 /// What one run of [`migrate`] did.
@@ -26,8 +26,8 @@ pub struct MigrationReport {
 pub async fn migrate(settings: &DatabaseSettings) -> Result<MigrationReport, StoreError> {
     let mut client = connection::open(settings).await?;
     let doing = "taking the migration lock";
-    // A migration may take as long as it needs, but must not queue for a table lock with everybody
-    // else waiting behind it.
+    // A migration may take as long as it needs, but must not wait for a table lock for long, because
+    // everybody else waits behind it.
     client
         .batch_execute("set statement_timeout = 0; set lock_timeout = '60s'")
         .await
@@ -38,6 +38,7 @@ pub async fn migrate(settings: &DatabaseSettings) -> Result<MigrationReport, Sto
 }
 
 async fn run(client: &mut Client) -> Result<MigrationReport, StoreError> {
+    refuse_pre_release(client).await?;
     let before = schema_version(client).await?;
     if let Some(version) = before.filter(|&version| version > newest_version()) {
         // An older release deployed again: its code works with the newer schema.
@@ -60,18 +61,41 @@ fn migration_error(error: &refinery::Error) -> StoreError {
     }
 }
 
+/// Refuses a schema that this code cannot work with.
+pub(crate) async fn check_schema(client: &Client) -> Result<(), StoreError> {
+    let found = schema_version(client).await?;
+    let needed = newest_version();
+    if found.is_none_or(|version| version < needed) {
+        refuse_pre_release(client).await?;
+        return Err(StoreError::SchemaTooOld { found, needed });
+    }
+    refuse_pre_release(client).await
+}
+
+/// The first schema of a pre-release had another name, and its items were keyed by `fullname`.
+async fn refuse_pre_release(client: &Client) -> Result<(), StoreError> {
+    let old: bool = client
+        .query_typed_one("select to_regclass('subreddits') is not null", &[])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(StoreError::query("reading the schema version"))?;
+    if old { Err(StoreError::PreRelease) } else { Ok(()) }
+}
+
 /// The newest migration that ran; `None` before the first.
 pub(crate) async fn schema_version(client: &Client) -> Result<Option<i32>, StoreError> {
     let doing = "reading the schema version";
     let error = StoreError::query(doing);
     let history: bool = client
-        .query_one_scalar("select to_regclass('refinery_schema_history') is not null", &[])
+        .query_typed_one("select to_regclass('refinery_schema_history') is not null", &[])
         .await
+        .and_then(|row| row.try_get(0))
         .map_err(&error)?;
     if !history {
         return Ok(None);
     }
-    client.query_one_scalar("select max(version) from refinery_schema_history", &[]).await.map_err(&error)
+    let newest = client.query_typed_one("select max(version) from refinery_schema_history", &[]).await;
+    newest.and_then(|row| row.try_get(0)).map_err(&error)
 }
 
 /// The newest migration this code was built with.

@@ -1,206 +1,141 @@
-use std::fmt;
-use std::net::IpAddr;
-use std::time::Duration;
+//! What operators change while the system runs. Documents are only added: the latest version counts, the
+//! others are its history.
 
-use modloop_environment::{EnvironmentError, optional, parsed, required};
-use serde::Deserialize;
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
-use url::Url;
+use chrono::{DateTime, Utc};
+use modloop_domain::Actor;
+use modloop_settings::{Document, SettingsError};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
-/// Who connects. This is the shape of the secret in Secrets Manager.
-#[derive(Clone, Deserialize)]
-pub struct Credentials {
-    /// Postgres role.
-    pub username: String,
-    /// Never shown, not even by `{:?}`.
-    pub password: String,
+use crate::row::column;
+use crate::{Store, StoreError};
+
+/// One version of a document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SettingVersion {
+    /// The document's name.
+    pub name: String,
+    /// Counts up from 1; 0 stands for the defaults, which nobody has changed.
+    pub version: i32,
+    /// What was stored, completed with defaults.
+    pub document: Value,
+    /// When.
+    pub changed_at: Option<DateTime<Utc>>,
+    /// By whom.
+    pub changed_by: Option<String>,
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
-    }
-}
-
-/// Where the database is and how to get in. `Debug` hides the password.
-#[derive(Debug, Clone)]
-pub struct DatabaseSettings {
-    config: Config,
-    statement_timeout: Duration,
-}
-
-/// Why there are no usable [`DatabaseSettings`]. Trying again does not help.
+/// Why settings are not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A variable is missing or unusable.
+pub enum ChangeError {
+    /// The database failed.
     #[error(transparent)]
-    Environment(#[from] EnvironmentError),
-    /// The URL cannot be read.
-    #[error("the database URL cannot be used: {0}; expected postgres://user:password@host:port/database")]
-    Url(String),
-    /// TLS was to be switched off towards another machine.
-    #[error(
-        "TLS may be disabled only for a database on this machine, and {host} is not: passwords and texts would cross the network in the clear; use verify-full"
-    )]
-    TlsDisabled {
-        /// The host that is elsewhere.
-        host: String,
-    },
-    /// A word that means no TLS mode.
-    #[error("{0:?} is no TLS mode: expected verify-full, or disable for a database on this machine")]
-    TlsMode(String),
+    Store(#[from] StoreError),
+    /// The document is refused.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Somebody else changed it at the same time.
+    #[error("somebody else changed the settings {0} at the same time; look at them and try again")]
+    ChangedMeanwhile(String),
 }
 
-/// A Lambda must hear of a dead host while there is time to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+const LATEST: &str = "select document from settings where name = $1 order by version desc limit 1";
 
-impl DatabaseSettings {
-    /// Reads DATABASE_HOST, DATABASE_PORT (5432), DATABASE_NAME and DATABASE_TLS (`verify-full`).
-    pub fn from_environment(credentials: Credentials) -> Result<Self, SettingsError> {
-        let mut config = Config::new();
-        config
-            .host(required("DATABASE_HOST", "set it to the host name of the Postgres server")?)
-            .port(parsed("DATABASE_PORT", Some(5432_u16), "a port from 1 to 65535")?)
-            .dbname(required("DATABASE_NAME", "set it to the name of the database")?)
-            .user(credentials.username)
-            .password(credentials.password);
-        Self::new(config, optional("DATABASE_TLS")?.as_deref().unwrap_or("verify-full"))
+const HISTORY: &str = "
+    select name, version, document, changed_at, changed_by from settings where name = $1 order by version desc";
+
+/// $3 the version that was seen, 0 for none. The primary key lets one of two changes through.
+const SAVE: &str = "
+    with before as (
+        select document from settings where name = $1 and version = $3
+    ), saved as (
+        insert into settings (name, version, document, changed_by)
+        select $1, $3 + 1, $2, $4
+        where $3 = coalesce((select max(version) from settings where name = $1), 0)
+        on conflict do nothing returning document
+    )
+    insert into audit (actor, action, subject, before, after)
+    select $4, 'setting.change', 'setting:' || $1, (select document from before), document from saved";
+
+impl Store {
+    /// A document as it is now; what was never changed has its defaults.
+    pub async fn settings<T: Document>(&self) -> Result<T, StoreError> {
+        let row = self.row_or_none("reading settings", LATEST, &[(&T::NAME as _, Type::TEXT)]).await?;
+        let stored: Value = row.as_ref().map_or_else(|| Ok(json!({})), |row| column(row, "document"))?;
+        modloop_settings::read(&stored)
+            .map_err(|e| StoreError::corrupt(format!("settings that this release cannot read: {e}")))
     }
 
-    /// Reads `postgres://user:password@host:port/database`; `?sslmode=` may be `verify-full` or `disable`.
-    /// Without it a database on this machine is reached in the clear, any other with verified TLS.
-    pub fn from_url(url: &str) -> Result<Self, SettingsError> {
-        // Neither parser repeats the URL in its errors, so the password stays out of them.
-        let mut url = Url::parse(url).map_err(|e| SettingsError::Url(e.to_string()))?;
-        let options: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        url.set_query(None);
-        for (name, value) in options.iter().filter(|(name, _)| name != "sslmode") {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        let config: Config =
-            url.as_str().parse().map_err(|e| SettingsError::Url(crate::error::reason(&e)))?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(SettingsError::Url("it names no host".to_owned()));
-        }
-        let mode = options.iter().find(|(name, _)| name == "sslmode").map(|(_, mode)| mode.as_str());
-        let mode = match mode {
-            Some("prefer" | "allow") | None if remote_host(&config).is_none() => "disable",
-            Some("prefer" | "allow" | "require" | "verify-ca") | None => "verify-full",
-            Some(mode) => mode,
+    /// All versions of a document, the newest first; the last one is the defaults.
+    pub async fn settings_history(&self, name: &str) -> Result<Vec<SettingVersion>, ChangeError> {
+        let defaults = modloop_settings::complete(name, &json!({}))?;
+        let rows = self.rows("reading the history of settings", HISTORY, &[(&name as _, Type::TEXT)]).await?;
+        let mut versions: Vec<SettingVersion> = rows.iter().map(version).collect::<Result<_, _>>()?;
+        versions.push(SettingVersion {
+            name: name.to_owned(),
+            version: 0,
+            document: defaults,
+            changed_at: None,
+            changed_by: None,
+        });
+        Ok(versions)
+    }
+
+    /// Changes fields of a document; the others stay as they are. Works with the next invocation. Returns the
+    /// new version. Must not be repeated by itself.
+    pub async fn change_settings(
+        &self,
+        actor: &Actor,
+        name: &str,
+        fields: &Value,
+    ) -> Result<SettingVersion, ChangeError> {
+        let now = self.settings_history(name).await?;
+        // The history always ends with the defaults.
+        let Some(now) = now.into_iter().next() else {
+            return Err(ChangeError::ChangedMeanwhile(name.into()));
         };
-        Self::new(config, mode)
+        let document = modloop_settings::complete(name, &merged(&now.document, fields))?;
+        let parameters = [
+            (&name as _, Type::TEXT),
+            (&document as _, Type::JSONB),
+            (&now.version as _, Type::INT4),
+            (&actor.as_str() as _, Type::TEXT),
+        ];
+        match self.change("changing settings", SAVE, &parameters).await? {
+            0 => Err(ChangeError::ChangedMeanwhile(name.to_owned())),
+            _ => Ok(SettingVersion {
+                name: name.to_owned(),
+                version: now.version + 1,
+                document,
+                changed_at: Some(Utc::now()),
+                changed_by: Some(actor.to_string()),
+            }),
+        }
     }
+}
 
-    fn new(mut config: Config, tls: &str) -> Result<Self, SettingsError> {
-        match (tls, remote_host(&config)) {
-            ("verify-full", _) => config.ssl_mode(SslMode::Require),
-            ("disable", None) => config.ssl_mode(SslMode::Disable),
-            ("disable", Some(host)) => return Err(SettingsError::TlsDisabled { host }),
-            (mode, _) => return Err(SettingsError::TlsMode(mode.to_owned())),
+/// RFC 7396: objects are merged field by field, everything else is replaced.
+fn merged(into: &Value, fields: &Value) -> Value {
+    let (Value::Object(into), Value::Object(fields)) = (into, fields) else { return fields.clone() };
+    let mut merged_fields = into.clone();
+    for (name, value) in fields {
+        let value = match (merged_fields.get(name), value) {
+            (Some(old @ Value::Object(_)), new @ Value::Object(_)) => merged(old, new),
+            (_, new) => new.clone(),
         };
-        config
-            .application_name("modloop")
-            .connect_timeout(CONNECT_TIMEOUT)
-            .keepalives_idle(Duration::from_secs(30))
-            .tcp_user_timeout(UNACKNOWLEDGED);
-        Ok(Self { config, statement_timeout: STATEMENT_TIMEOUT })
+        merged_fields.insert(name.clone(), value);
     }
-
-    /// The longest one statement may take before Postgres ends it; 30 s unless told.
-    #[must_use]
-    pub fn with_statement_timeout(mut self, longest: Duration) -> Self {
-        self.statement_timeout = longest;
-        self
-    }
-
-    /// The same server and user, another database.
-    #[cfg(feature = "testing")]
-    pub(crate) fn with_database(mut self, name: &str) -> Self {
-        self.config.dbname(name);
-        self
-    }
-
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
-    pub(crate) fn statement_timeout(&self) -> Duration {
-        self.statement_timeout
-    }
-
-    /// Host and port, for messages.
-    pub fn address(&self) -> String {
-        let port = self.config.get_ports().first().copied().unwrap_or(5432);
-        match self.config.get_hosts().first() {
-            Some(Host::Tcp(host)) => format!("{host}:{port}"),
-            Some(Host::Unix(path)) => path.display().to_string(),
-            None => self.config.get_hostaddrs().first().map(|a| format!("{a}:{port}")).unwrap_or_default(),
-        }
-    }
-
-    /// The database's name; Postgres takes the user's where none is given.
-    pub fn database(&self) -> &str {
-        self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
-    }
-
-    pub(crate) fn user(&self) -> &str {
-        self.config.get_user().unwrap_or_default()
-    }
+    Value::Object(merged_fields)
 }
 
-/// The first host that is not this machine.
-fn remote_host(config: &Config) -> Option<String> {
-    let by_name = config.get_hosts().iter().find_map(|host| match host {
-        Host::Tcp(name) if name != "localhost" && !name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) => {
-            Some(name.clone())
-        }
-        _ => None,
-    });
-    by_name.or_else(|| config.get_hostaddrs().iter().find(|ip| !ip.is_loopback()).map(IpAddr::to_string))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mode(url: &str) -> SslMode {
-        DatabaseSettings::from_url(url).expect(url).config.get_ssl_mode()
-    }
-
-    #[test]
-    fn other_machines_are_reached_with_tls_only() {
-        assert_eq!(mode("postgres://u:p@db.example.com/modloop"), SslMode::Require);
-        assert_eq!(mode("postgres://u:p@db.example.com/modloop?sslmode=prefer"), SslMode::Require);
-        assert_eq!(mode("postgres://u:p@127.0.0.1:5433/modloop"), SslMode::Disable);
-        assert_eq!(mode("postgres://u:p@localhost/modloop?sslmode=verify-full"), SslMode::Require);
-        assert_eq!(mode("postgres://u@%2Fvar%2Frun/modloop"), SslMode::Disable);
-        let refused = DatabaseSettings::from_url("postgres://u:p@db.example.com/m?sslmode=disable")
-            .expect_err("in the clear")
-            .to_string();
-        assert!(refused.contains("db.example.com is not") && refused.contains("verify-full"), "{refused}");
-    }
-
-    #[test]
-    fn an_unusable_url_is_refused_without_its_password() {
-        for bad in [
-            "nonsense",
-            "postgres://u:sesame@h:notaport/db",
-            "postgres://u:sesame@h/db?sslmode=maybe",
-            "postgres:///db",
-        ] {
-            let error = DatabaseSettings::from_url(bad).expect_err(bad).to_string();
-            assert!(error.contains("expected") && !error.contains("sesame"), "{error}");
-        }
-    }
-
-    #[test]
-    fn debug_output_hides_the_password() {
-        let credentials = Credentials { username: "modloop".into(), password: "sesame".into() };
-        let settings = DatabaseSettings::from_url("postgres://u:sesame@h/db").expect("a URL");
-        assert!(!format!("{credentials:?} {settings:?}").contains("sesame"));
-        assert_eq!((settings.address(), settings.database()), ("h:5432".to_owned(), "db"));
-    }
+fn version(row: &Row) -> Result<SettingVersion, StoreError> {
+    Ok(SettingVersion {
+        name: column(row, "name")?,
+        version: column(row, "version")?,
+        document: column(row, "document")?,
+        changed_at: column(row, "changed_at")?,
+        changed_by: column(row, "changed_by")?,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use modloop_domain::ItemText;
+use modloop_domain::{HashKey, ItemState, ItemText};
 use tokio_postgres::Client;
 use url::Url;
 
@@ -87,44 +87,51 @@ impl TestDatabase {
         connection::open(&self.settings).await.unwrap_or_else(|e| panic!("no connection: {e}"))
     }
 
-    /// Stores an item that waits for its scores, in a subreddit with the default thresholds; again with
-    /// another text: edits it.
+    /// Stores an item that waits for its scores, in a community of Reddit with the default thresholds. With
+    /// another text it edits the item.
     ///
     /// # Panics
     /// When Postgres refuses it.
-    pub async fn insert_item(&self, subreddit: &str, fullname: &str, text: &ItemText) {
+    pub async fn insert_item(&self, community: &str, id: &str, text: &ItemText) {
         let client = self.client().await;
+        let kind = if text.title().is_some() { "post" } else { "comment" };
+        let key: Vec<u8> = client
+            .query_one_scalar("select hash_key from installation", &[])
+            .await
+            .unwrap_or_else(|e| panic!("no key: {e}"));
+        let key = HashKey::from_bytes(&key).unwrap_or_else(|| panic!("a key of the wrong length"));
+        let hash = text.content_hash(&key);
         let stored = client
             .execute(
                 "with known as (
-                     insert into subreddits (name) values ($1)
-                     on conflict (name) do update set name = excluded.name returning id)
-                 insert into items (fullname, subreddit_id, author, title, body, content_hash, permalink, created_at)
-                 select $2, id, 'somebody', $3, $4, $5, '/r/' || $1 || '/' || $2, now() from known
-                 on conflict (fullname) do update set title = excluded.title, body = excluded.body,
-                     content_hash = excluded.content_hash, pending_since = now(), queue_attempts = 0",
-                &[&subreddit, &fullname, &text.title(), &text.body(), &text.content_hash().as_bytes()],
+                     insert into communities (name) values ($1)
+                     on conflict (source, name) do update set name = excluded.name returning id
+                 ), counted as (
+                     insert into count_deltas (community_id, stored)
+                     select id, 1 from known where not exists (select from items where id = $2)
+                 ), head as (
+                     insert into items (id, community_id, kind, content_hash, created_at, pending_since)
+                     select $2, id, $3, $4, now(), now() from known
+                     on conflict (id) do update set content_hash = excluded.content_hash,
+                         pending_since = now(), queue_attempts = 0
+                     returning id, part)
+                 insert into item_texts (part, item_id, author, title, body, permalink)
+                 select part, id, 'somebody', $5, $6, '/r/' || $1 || '/' || $2 from head
+                 on conflict (part, item_id) do update set title = excluded.title, body = excluded.body",
+                &[&community, &id, &kind, &hash.as_bytes(), &text.title(), &text.body()],
             )
             .await;
-        stored.unwrap_or_else(|e| panic!("{fullname}: {e}"));
+        stored.unwrap_or_else(|e| panic!("{id}: {e}"));
     }
 
-    /// Takes the item's text away, as its deletion on Reddit does.
+    /// Takes the item's text away, as its deletion by its author does.
     ///
     /// # Panics
     /// When Postgres refuses it.
-    pub async fn scrub_item(&self, fullname: &str) {
-        let scrubbed = self
-            .client()
-            .await
-            .execute(
-                "update items set author = null, title = null, body = null, content_hash = null,
-                     pending_since = null, scrub_reason = 'deleted', scrubbed_at = now()
-                 where fullname = $1",
-                &[&fullname],
-            )
-            .await;
-        scrubbed.unwrap_or_else(|e| panic!("{fullname}: {e}"));
+    pub async fn delete_text(&self, id: &str) {
+        let id = id.parse().unwrap_or_else(|e| panic!("{e}"));
+        let scrubbed = self.store().await.scrub(&[id], ItemState::Deleted).await;
+        scrubbed.unwrap_or_else(|e| panic!("no item was scrubbed: {e}"));
     }
 
     /// Ends every connection to this database, as a restart of Postgres does.

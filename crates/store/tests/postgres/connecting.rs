@@ -223,7 +223,7 @@ async fn a_connection_lost_under_a_statement_is_worth_another_try() {
     fixture.terminate_connections().await;
     let error = store.oldest_unscored().await.expect_err("the connection is gone");
     assert!(error.is_retryable(), "{error}");
-    assert!(!store.is_alive().await);
+    assert!(store.is_closed());
 }
 
 #[tokio::test]

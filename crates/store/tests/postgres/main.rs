@@ -1,10 +1,12 @@
 //! The store against a real Postgres, a throw-away database for each test.
 
 mod connecting;
-mod fetching;
+mod drift;
+mod items;
 mod migrating;
 mod models;
-mod monitoring;
+mod partitions;
+mod predictions;
 mod retraining;
-mod scoring;
+mod settings;
 mod status;

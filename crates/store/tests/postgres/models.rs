@@ -1,5 +1,6 @@
+use modloop_store::StoreError;
+use modloop_store::models::{ChallengerMode, NewModel, Serving};
 use modloop_store::testing::TestDatabase;
-use modloop_store::{ChallengerMode, NewModel, Serving, StoreError};
 use serde_json::json;
 
 pub(crate) fn model(version: &str) -> NewModel {
@@ -19,8 +20,8 @@ async fn a_model_is_registered_once_and_means_the_same_for_good() {
     store.register_model(&model("v1")).await.expect("registered");
     store.register_model(&model("v1")).await.expect("the same again");
 
-    let relabelled = NewModel { labels: vec!["spam".parse().expect("a label")], ..model("v1") };
-    let error = store.register_model(&relabelled).await.expect_err("another model");
+    let relabeled = NewModel { labels: vec!["spam".parse().expect("a label")], ..model("v1") };
+    let error = store.register_model(&relabeled).await.expect_err("another model");
     assert!(matches!(error, StoreError::ModelDiffers { differs: "list of labels", .. }), "{error}");
     let remeasured = NewModel { baseline: json!({"grid": 100}), ..model("v1") };
     assert!(store.register_model(&remeasured).await.expect_err("another").to_string().contains("baseline"));
@@ -42,8 +43,9 @@ async fn aliases_say_which_model_serves_and_which_is_on_trial() {
         .register_model(&NewModel { bundle_uri: Some(uri.clone()), ..model("v2") })
         .await
         .expect("registered");
-    let switch = "insert into model_aliases (alias, model_version, mode, share)
-        values ('champion', 'v2', 'champion', 1), ('challenger', 'v1', 'canary', 0.25)";
+    let switch = "insert into model_aliases (alias, model_id, mode, share)
+        select 'champion', id, 'champion', 1 from models where version = 'v2'
+        union all select 'challenger', id, 'canary', 0.25 from models where version = 'v1'";
     database.client().await.batch_execute(switch).await.expect("switched");
 
     let serving = store.serving().await.expect("reads");

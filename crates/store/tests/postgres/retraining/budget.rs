@@ -1,10 +1,10 @@
+use modloop_store::budget::{Limit, Spend};
 use modloop_store::testing::TestDatabase;
-use modloop_store::{Limit, Spend};
 
 use super::with_run;
 
 fn limits(run: i64, run_tokens: u64, month_tokens: u64) -> [Limit; 2] {
-    let limit = |period: String, tokens| Limit { period, most: Spend { tokens, micros: 1_000_000 } };
+    let limit = |period: String, tokens| Limit { period, max: Spend { tokens, micros: 1_000_000 } };
     [limit(format!("run-{run}"), run_tokens), limit("month-2026-11".into(), month_tokens)]
 }
 

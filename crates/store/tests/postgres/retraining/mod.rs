@@ -5,8 +5,10 @@ mod labels;
 mod runs;
 mod switches;
 
+use modloop_domain::{RequestedBy, RunState};
+use modloop_store::Store;
+use modloop_store::runs::{RunRequest, RunUpdate};
 use modloop_store::testing::TestDatabase;
-use modloop_store::{Progress, RequestedBy, RunRequest, RunState, Store};
 use serde_json::json;
 
 use crate::models::model;
@@ -28,6 +30,6 @@ pub(crate) async fn with_run() -> (TestDatabase, Store, i64) {
 /// Moves a run along, whatever it would have to do for that.
 pub(crate) async fn bring_to(store: &Store, run: i64, to: RunState) {
     let from = store.run(run).await.expect("reads").expect("a run").state;
-    let progress = Progress { reason: Some("a test".into()), ..Progress::default() };
+    let progress = RunUpdate { reason: Some("a test".into()), ..RunUpdate::default() };
     store.move_run(run, (from, to), &progress, "moved", &json!({})).await.expect("moves").expect("was there");
 }

@@ -1,8 +1,11 @@
-use modloop_domain::{ModelVersion, Probability};
+use modloop_domain::RunState;
+use modloop_domain::{Actor, ModelVersion, Probability};
+use modloop_store::Store;
+use modloop_store::models::SwitchAction;
+use modloop_store::models::{ChallengerMode, Change, HealthEntry, NewModel, SwitchError, TrialStart};
+use modloop_store::predictions::BatchHealth;
+use modloop_store::runs::RunUpdate;
 use modloop_store::testing::TestDatabase;
-use modloop_store::{
-    ChallengerMode, Change, HealthEntry, NewModel, Progress, RunState, Store, SwitchError, TrialStart,
-};
 use serde_json::json;
 
 use super::{bring_to, with_run};
@@ -26,7 +29,7 @@ async fn registered() -> (TestDatabase, Store, i64, ModelVersion) {
     (database, store, run, challenger)
 }
 
-async fn actions(store: &Store) -> Vec<String> {
+async fn actions(store: &Store) -> Vec<SwitchAction> {
     let mut switches = store.switches(10).await.expect("reads");
     switches.reverse();
     switches.into_iter().map(|switch| switch.action).collect()
@@ -35,7 +38,7 @@ async fn actions(store: &Store) -> Vec<String> {
 /// Fills what every move needs.
 macro_rules! change {
     () => {
-        Change { progress: &Progress::default(), what: "a test", facts: &json!({}) }
+        Change { update: &RunUpdate::default(), what: "a test", facts: &json!({}) }
     };
 }
 
@@ -57,31 +60,34 @@ async fn a_challenger_goes_through_shadow_and_canary_to_champion_with_one_switch
     let serving = store.serving().await.expect("reads");
     assert_eq!(serving.champion.map(|c| c.version), Some(challenger.clone()));
     assert!(serving.challenger.is_none());
-    assert_eq!(actions(&store).await, ["shadow", "canary", "promote"]);
+    assert_eq!(actions(&store).await, [SwitchAction::Shadow, SwitchAction::Canary, SwitchAction::Promote]);
 
     // And back by hand: the model before ships with the function, so no alias is left.
-    let (left, decides) = store.roll_back("a test", "it annoys").await.expect("goes back");
+    let (left, decides) = store.roll_back(&Actor::local("a test"), "it annoys").await.expect("goes back");
     assert_eq!((left, decides), (challenger, version("v1")));
     assert!(store.serving().await.expect("reads").champion.is_none());
     assert_eq!(store.champion().await.expect("reads"), Some(version("v1")));
 
     // A second time does not bring the model again that was just left.
-    assert!(matches!(store.roll_back("a test", "again").await, Err(SwitchError::NothingBefore)));
+    assert!(matches!(
+        store.roll_back(&Actor::local("a test"), "again").await,
+        Err(SwitchError::NothingBefore)
+    ));
     assert_eq!(store.champion().await.expect("reads"), Some(version("v1")));
 }
 
 #[tokio::test]
 async fn rolling_back_undoes_promotions_one_by_one_and_never_returns() {
     let (_database, store, _run, second) = registered().await;
-    let roll_back = async || store.roll_back("somebody", "no").await;
-    store.promote(&second, "somebody", "better").await.expect("promotes");
-    store.promote(&version("v1"), "somebody", "back, as a promotion").await.expect("promotes");
+    let roll_back = async || store.roll_back(&Actor::local("somebody"), "no").await;
+    store.promote(&second, &Actor::local("somebody"), "better").await.expect("promotes");
+    store.promote(&version("v1"), &Actor::local("somebody"), "back, as a promotion").await.expect("promotes");
     assert_eq!(roll_back().await.expect("undoes the last"), (version("v1"), second.clone()));
     assert!(matches!(roll_back().await, Err(SwitchError::NothingBefore)), "v1 was left");
 
     // Promoted anew it may be gone back to again.
-    store.promote(&version("v1"), "somebody", "after all").await.expect("promotes");
-    store.promote(&second, "somebody", "better").await.expect("promotes");
+    store.promote(&version("v1"), &Actor::local("somebody"), "after all").await.expect("promotes");
+    store.promote(&second, &Actor::local("somebody"), "better").await.expect("promotes");
     assert_eq!(roll_back().await.expect("goes back"), (second, version("v1")));
 }
 
@@ -92,13 +98,16 @@ async fn a_challenger_that_goes_bad_leaves_and_the_champion_was_never_away() {
         .start_trial(run, RunState::Registered, start(ChallengerMode::Shadow), change!())
         .await
         .expect("shadow");
-    let progress = Progress { reason: Some("slow".into()), ..Progress::default() };
-    let change = Change { progress: &progress, what: "withdrawn", facts: &json!({}) };
+    let progress = RunUpdate { reason: Some("slow".into()), ..RunUpdate::default() };
+    let change = Change { update: &progress, what: "withdrawn", facts: &json!({}) };
     for _ in 0..2 {
-        store.withdraw_challenger(run, RunState::Shadow, change).await.expect("withdraws");
+        store
+            .withdraw_challenger(run, (RunState::Shadow, RunState::RolledBack), change)
+            .await
+            .expect("withdraws");
     }
     assert!(store.serving().await.expect("reads").challenger.is_none());
-    assert_eq!(actions(&store).await, ["shadow", "withdraw"]);
+    assert_eq!(actions(&store).await, [SwitchAction::Shadow, SwitchAction::Withdraw]);
     let run = store.run(run).await.expect("reads").expect("a run");
     assert_eq!((run.state, run.reason.as_deref()), (RunState::RolledBack, Some("slow")));
 }
@@ -110,7 +119,7 @@ async fn a_challenger_that_a_person_withdrew_is_not_promoted() {
         .start_trial(run, RunState::Registered, start(ChallengerMode::Canary), change!())
         .await
         .expect("canary");
-    let (left, decides) = store.roll_back("somebody", "no").await.expect("withdrawn");
+    let (left, decides) = store.roll_back(&Actor::local("somebody"), "no").await.expect("withdrawn");
     assert_eq!((left, decides), (challenger, version("v1")));
     assert!(store.promote_challenger(run, change!()).await.expect("asks").is_none());
     assert!(store.serving().await.expect("reads").champion.is_none());
@@ -119,17 +128,24 @@ async fn a_challenger_that_a_person_withdrew_is_not_promoted() {
 #[tokio::test]
 async fn a_switch_by_hand_needs_a_known_model_and_leaves_an_audit_row() {
     let (_database, store, _run, challenger) = registered().await;
-    let unknown = store.promote(&version("v404"), "somebody", "why not").await.expect_err("unknown");
+    let unknown =
+        store.promote(&version("v404"), &Actor::local("somebody"), "why not").await.expect_err("unknown");
     assert!(matches!(unknown, SwitchError::Unknown(_)), "{unknown}");
-    let same = store.promote(&version("v1"), "somebody", "why not").await.expect_err("is the champion");
+    let same = store
+        .promote(&version("v1"), &Actor::local("somebody"), "why not")
+        .await
+        .expect_err("is the champion");
     assert!(matches!(same, SwitchError::AlreadyChampion(_)), "{same}");
-    assert!(matches!(store.roll_back("somebody", "no").await, Err(SwitchError::NothingBefore)));
+    assert!(matches!(
+        store.roll_back(&Actor::local("somebody"), "no").await,
+        Err(SwitchError::NothingBefore)
+    ));
 
-    store.promote(&challenger, "somebody", "urgent").await.expect("promotes");
+    store.promote(&challenger, &Actor::local("somebody"), "urgent").await.expect("promotes");
     let waiting = store.unmirrored_switches().await.expect("reads");
     assert_eq!(
         (waiting.len(), waiting[0].actor.as_str(), waiting[0].reason.as_str()),
-        (1, "somebody", "urgent")
+        (1, "local:somebody", "urgent")
     );
     store.mark_mirrored(waiting[0].id).await.expect("marked");
     assert!(store.unmirrored_switches().await.expect("reads").is_empty());
@@ -144,8 +160,9 @@ async fn health_adds_up_over_batches() {
         .start_trial(run, RunState::Registered, start(ChallengerMode::Shadow), change!())
         .await
         .expect("shadow");
+    let on_trial = store.serving().await.expect("reads").challenger.expect("on trial");
     let entry = |model: &ModelVersion, failed| HealthEntry {
-        model_version: model.clone(),
+        model: model.clone(),
         items: 10,
         failed,
         load_failures: 0,
@@ -153,7 +170,8 @@ async fn health_adds_up_over_batches() {
     };
     for _ in 0..2 {
         let entries = [entry(&challenger, 1), entry(&version("v1"), 0)];
-        store.record_health(&challenger, ChallengerMode::Shadow, &entries).await.expect("added");
+        let health = BatchHealth { challenger: &on_trial, entries: &entries };
+        store.record_predictions(&[], Some(health)).await.expect("added");
     }
     let numbers = store.trial_numbers(&challenger, &version("v1")).await.expect("reads").expect("on trial");
     assert_eq!((numbers.challenger.items, numbers.challenger.failed, numbers.champion.failed), (20, 2, 0));
