@@ -10,7 +10,7 @@ use tar::{Archive, Builder, EntryType, Header};
 use crate::{Bundle, BundleError, files};
 
 /// More than any bundle unpacks to: an archive that claims more is refused before it fills the disk.
-const MOST_BYTES: u64 = 2 << 30;
+const MAX_BYTES: u64 = 2 << 30;
 
 /// Writes a bundle as `tar.gz`, the same bytes for the same bundle.
 pub fn pack(bundle: &Bundle, archive: &Path) -> Result<(), BundleError> {
@@ -56,7 +56,7 @@ fn extract(archive: &Path, reader: impl Read, dest: &Path) -> Result<(), BundleE
     let broken = |e: std::io::Error| {
         BundleError::invalid(archive, format!("is no whole tar.gz: {e}; download the bundle again"))
     };
-    let mut tar = Archive::new(GzDecoder::new(reader).take(MOST_BYTES));
+    let mut tar = Archive::new(GzDecoder::new(reader).take(MAX_BYTES));
     for entry in tar.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         if entry.header().entry_type() == EntryType::Directory {

@@ -16,10 +16,10 @@ pub(crate) struct QuantisedRows {
 pub(crate) const ZERO_POINT: u8 = 128;
 
 /// The largest step.
-const MOST: f32 = 127.0;
+const MAX_WEIGHT: f32 = 127.0;
 /// The largest sum of a pair of neighbouring steps of one sign. Processors without VNNI multiply such a pair
 /// with activations and add in sixteen bits: up to 128 · 255 fits, so activations may use all eight bits.
-const MOST_PAIR: f32 = 128.0;
+const MAX_PAIR: f32 = 128.0;
 
 /// Quantises each row on its own, symmetrically, so that one row of large values costs the others no
 /// precision.
@@ -30,7 +30,7 @@ pub(crate) fn quantise_rows(matrix: &Matrix) -> QuantisedRows {
         let row = matrix.row(row);
         let largest = row.iter().fold(0f32, |most, value| most.max(value.abs()));
         // A row of zeros has any scale.
-        let scale = if largest > 0.0 { largest / MOST } else { 1.0 };
+        let scale = if largest > 0.0 { largest / MAX_WEIGHT } else { 1.0 };
         values.extend(row.iter().map(|value| (value / scale).round_ties_even() as i8));
         scales.push(scale);
     }
@@ -54,12 +54,12 @@ pub(crate) fn quantise_linear(weight: &Matrix, inputs: Option<&Moments>) -> Quan
     QuantisedRows { rows: weight.rows, columns: weight.columns, values, scales }
 }
 
-/// The finest scale at which no weight passes [`MOST`] and no pair [`MOST_PAIR`].
+/// The finest scale at which no weight passes [`MAX_WEIGHT`] and no pair [`MAX_PAIR`].
 fn scale_for_pairs(row: &[f32]) -> f32 {
     let largest = row.iter().fold(0f32, |most, value| most.max(value.abs()));
     let pairs = row.as_chunks::<2>().0.iter();
     let pairs = pairs.map(|[a, b]| (a.max(0.0) + b.max(0.0)).max(-(a.min(0.0) + b.min(0.0))));
-    let scale = (largest / MOST).max(pairs.fold(0f32, f32::max) / MOST_PAIR);
+    let scale = (largest / MAX_WEIGHT).max(pairs.fold(0f32, f32::max) / MAX_PAIR);
     // A row of zeros has any scale.
     if scale > 0.0 { scale } else { 1.0 }
 }
@@ -71,7 +71,7 @@ fn steps(row: &[f32], scale: f32, triangle: Option<&[Vec<f32>]>) -> Vec<i8> {
         let owed = triangle.map_or(0.0, |triangle| dot(&triangle[column], &lost));
         let before = if column % 2 == 1 { f32::from(steps[column - 1]) } else { 0.0 };
         let (low, high) =
-            ((-MOST_PAIR - before.min(0.0)).max(-MOST), (MOST_PAIR - before.max(0.0)).min(MOST));
+            ((-MAX_PAIR - before.min(0.0)).max(-MAX_WEIGHT), (MAX_PAIR - before.max(0.0)).min(MAX_WEIGHT));
         let step = ((value + owed) / scale).round_ties_even().clamp(low, high);
         lost.push(value - step * scale);
         steps.push(step as i8);

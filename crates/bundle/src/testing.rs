@@ -20,7 +20,7 @@ pub const INTERMEDIATE: usize = 48;
 /// Its blocks.
 pub const LAYERS: usize = 2;
 /// Its heads.
-pub const HEADS: usize = 4;
+pub const HEADS: usize = 2;
 /// The longest window it takes.
 pub const POSITIONS: usize = 160;
 

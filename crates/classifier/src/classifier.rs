@@ -3,7 +3,7 @@ use std::path::Path;
 use modloop_bundle::{Bundle, Calibration, files};
 use modloop_domain::{Label, ModelVersion, Probability, Thresholds};
 
-use crate::{ClassifierOptions, LoadError, LogitModel, ScoreError, TextLogits};
+use crate::{Backend, ClassifierOptions, LoadError, LogitModel, ScoreError, TextLogits};
 
 /// A model in service.
 pub struct Classifier {
@@ -62,6 +62,11 @@ impl Classifier {
     /// The logits behind the scores, before calibration.
     pub fn logits(&self, texts: &[&str]) -> Vec<Result<TextLogits, ScoreError>> {
         self.model.logits(texts)
+    }
+
+    /// What computes it on this processor.
+    pub fn backend(&self) -> Backend {
+        self.model.backend()
     }
 
     /// The bundle it was loaded from.

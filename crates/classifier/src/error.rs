@@ -11,6 +11,14 @@ pub enum LoadError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The kernels were asked for and cannot compute the graph.
+    #[error(
+        "{path} cannot be computed by the kernels: they need a processor with AVX2 and an int8 graph of this project; set MODLOOP_BACKEND to auto or onnxruntime"
+    )]
+    NotForKernels {
+        /// The graph.
+        path: PathBuf,
+    },
     /// The library is there but cannot be used.
     #[error("{path} cannot be used as ONNX Runtime (1.24 or newer is needed): {reason}")]
     Library {
@@ -31,7 +39,7 @@ pub enum LoadError {
         reason: String,
     },
     /// The tokenizer cannot be used.
-    #[error("{path} is no tokenizer for a BERT: {reason}")]
+    #[error("{path} is not the tokenizer of a BERT: {reason}")]
     Tokenizer {
         /// The tokenizer's file.
         path: PathBuf,

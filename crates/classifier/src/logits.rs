@@ -6,9 +6,9 @@ use std::thread;
 
 use modloop_bundle::Windowing;
 
-use crate::runtime::{self, WindowModel, joined};
+use crate::runtime::{self, Loaded, WindowModel, joined};
 use crate::tokens::{TokenisedText, WindowedTokenizer};
-use crate::{ClassifierOptions, LoadError, ScoreError};
+use crate::{Backend, ClassifierOptions, LoadError, ScoreError};
 
 /// Tokens that are computed together: the kernels read every weight once for all of them.
 const GROUP: usize = 330;
@@ -18,6 +18,7 @@ pub struct LogitModel {
     tokenizer: WindowedTokenizer,
     /// One a thread: it computes for one caller at a time.
     models: Vec<Mutex<WindowModel>>,
+    backend: Backend,
 }
 
 /// What the model says about one text.
@@ -46,8 +47,14 @@ impl LogitModel {
         thread::scope(|scope| {
             let models = scope.spawn(|| runtime::load(graph, options));
             let tokenizer = WindowedTokenizer::load(tokenizer, windowing)?;
-            Ok(Self { tokenizer, models: joined(models)?.into_iter().map(Mutex::new).collect() })
+            let Loaded { models, backend } = joined(models)?;
+            Ok(Self { tokenizer, models: models.into_iter().map(Mutex::new).collect(), backend })
         })
+    }
+
+    /// What computes the graph.
+    pub fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// Computes each text's logits, in order. Texts that occur more than once are computed once.

@@ -8,9 +8,10 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 
-#[cfg(target_arch = "x86_64")]
-use crate::bert::{Bert, Scratch};
+use crate::backend::{Backend, BackendChoice};
 use crate::{LoadError, ScoreError};
+#[cfg(target_arch = "x86_64")]
+use modloop_kernels::{Bert, Instructions, Scratch};
 
 /// How a classifier computes.
 #[derive(Debug, Clone)]
@@ -20,13 +21,21 @@ pub struct ClassifierOptions {
     pub runtime_library: PathBuf,
     /// Windows computed at the same time, each on one core.
     pub threads: NonZeroUsize,
+    /// What computes the graph.
+    pub backend: BackendChoice,
 }
 
 impl ClassifierOptions {
-    /// One thread for each core this process may use.
+    /// One thread for each core this process may use, on the backend that suits the graph best.
     pub fn on_all_cores(runtime_library: PathBuf) -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { runtime_library, threads }
+        Self { runtime_library, threads, backend: BackendChoice::Auto }
+    }
+
+    /// The same on another backend.
+    #[must_use]
+    pub fn with_backend(self, backend: BackendChoice) -> Self {
+        Self { backend, ..self }
     }
 }
 
@@ -52,29 +61,53 @@ fn environment(library: &Path) -> Result<Environment, LoadError> {
 
 /// A graph, ready to compute windows on the calling thread.
 pub(crate) enum WindowModel {
-    /// By this crate's own kernels.
+    /// By kernels of our own.
     #[cfg(target_arch = "x86_64")]
     Own(Arc<Bert>, Box<Scratch>),
     /// By ONNX Runtime.
     Session(Session),
 }
 
-/// Loads a graph for `threads` threads.
-///
-/// Int8 graphs that this project exported are computed by [`crate::bert`] where the processor allows,
-/// anything else by ONNX Runtime, whose library is not touched before.
-pub(crate) fn load(graph: &Path, options: &ClassifierOptions) -> Result<Vec<WindowModel>, LoadError> {
-    let threads = 0..options.threads.get();
+/// A graph, ready to compute on several threads.
+pub(crate) struct Loaded {
+    /// One a thread.
+    pub(crate) models: Vec<WindowModel>,
+    /// What computes it.
+    pub(crate) backend: Backend,
+}
+
+/// Loads a graph for `threads` threads, on the backend that is asked for. Only ONNX Runtime's looks for its
+/// library.
+pub(crate) fn load(graph: &Path, options: &ClassifierOptions) -> Result<Loaded, LoadError> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(bert) = Bert::load(graph).map(Arc::new) {
-        return Ok(threads.map(|_| WindowModel::Own(bert.clone(), Box::default())).collect());
+    for instructions in kernels(options.backend) {
+        if let Some(bert) = Bert::load(graph, instructions).map(Arc::new) {
+            let own = |_| WindowModel::Own(bert.clone(), Box::default());
+            let models = (0..options.threads.get()).map(own).collect();
+            return Ok(Loaded { models, backend: Backend::Kernels(instructions) });
+        }
+    }
+    if matches!(options.backend, BackendChoice::Kernels | BackendChoice::Instructions(_)) {
+        return Err(LoadError::NotForKernels { path: graph.to_owned() });
     }
     let environment = environment(&options.runtime_library)?;
     // Sessions optimise the graph while they load: side by side, this takes as long as one.
-    thread::scope(|scope| {
-        let loading: Vec<_> = threads.map(|_| scope.spawn(|| session(&environment, graph))).collect();
+    let models: Result<Vec<_>, LoadError> = thread::scope(|scope| {
+        let loading: Vec<_> =
+            (0..options.threads.get()).map(|_| scope.spawn(|| session(&environment, graph))).collect();
         loading.into_iter().map(|thread| joined(thread).map(WindowModel::Session)).collect()
-    })
+    });
+    Ok(Loaded { models: models?, backend: Backend::OnnxRuntime })
+}
+
+/// The instruction sets to try.
+#[cfg(target_arch = "x86_64")]
+fn kernels(choice: BackendChoice) -> Vec<Instructions> {
+    match choice {
+        BackendChoice::Auto | BackendChoice::Kernels => Instructions::detect().into_iter().collect(),
+        BackendChoice::Instructions(instructions) => vec![instructions],
+        BackendChoice::OnnxRuntime => Vec::new(),
+    }
 }
 
 impl WindowModel {

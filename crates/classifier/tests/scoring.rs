@@ -11,8 +11,8 @@ fn options(threads: usize) -> ClassifierOptions {
     let library = std::env::var("ORT_DYLIB_PATH")
         .expect("ORT_DYLIB_PATH names no ONNX Runtime library: run `cargo xtask test`, which sets it");
     ClassifierOptions {
-        runtime_library: library.into(),
         threads: NonZeroUsize::new(threads).expect("at least one thread"),
+        ..ClassifierOptions::on_all_cores(library.into())
     }
 }
 

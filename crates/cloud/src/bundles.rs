@@ -4,6 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use tokio::io::AsyncWriteExt;
 
 use crate::CloudError;
@@ -54,6 +55,37 @@ impl BundleStorage {
         let body = ByteStream::from_path(file).await.map_err(|e| unreadable(e.to_string()))?;
         let stored = self.client.put_object().bucket(bucket).key(key).body(body).send().await;
         stored.map(|_stored| ()).map_err(|e| CloudError::from_sdk(uri.to_owned(), e))
+    }
+
+    /// Deletes every object whose address begins with `prefix`; returns how many. May be repeated.
+    pub async fn delete_all(&self, prefix: &str) -> Result<usize, CloudError> {
+        let (bucket, start) = split(prefix)?;
+        let failed = |e: aws_sdk_s3::error::BoxError| CloudError::Unexpected {
+            what: prefix.to_owned(),
+            reason: e.to_string(),
+        };
+        let mut deleted = 0;
+        loop {
+            let listed = self.client.list_objects_v2().bucket(bucket).prefix(start).send().await;
+            let listed = listed.map_err(|e| CloudError::from_sdk(prefix.to_owned(), e))?;
+            let keys: Vec<ObjectIdentifier> = listed
+                .contents()
+                .iter()
+                .filter_map(|object| object.key())
+                .map(|key| ObjectIdentifier::builder().key(key).build().map_err(|e| failed(e.into())))
+                .collect::<Result<_, _>>()?;
+            if keys.is_empty() {
+                return Ok(deleted);
+            }
+            deleted += keys.len();
+            let list = Delete::builder().set_objects(Some(keys)).build().map_err(|e| failed(e.into()))?;
+            let answer = self.client.delete_objects().bucket(bucket).delete(list).send().await;
+            let answer = answer.map_err(|e| CloudError::from_sdk(prefix.to_owned(), e))?;
+            if let Some(error) = answer.errors().first() {
+                let reason = error.message().unwrap_or("an object could not be deleted").to_owned();
+                return Err(CloudError::Unexpected { what: prefix.to_owned(), reason });
+            }
+        }
     }
 
     /// Whether there is an object at `s3://bucket/key`.

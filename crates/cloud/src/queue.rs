@@ -1,8 +1,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use modloop_domain::{Fullname, QueueMessage};
-use serde::Serialize;
+use modloop_domain::{ItemId, RetrainMessage, ScoreMessage};
 
 use crate::CloudError;
 
@@ -20,9 +19,9 @@ pub struct ScoreQueue {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sent {
     /// In the queue now.
-    pub accepted: Vec<Fullname>,
+    pub accepted: Vec<ItemId>,
     /// Not in the queue, with the reason; to be sent again later.
-    pub refused: Vec<(Fullname, String)>,
+    pub refused: Vec<(ItemId, String)>,
 }
 
 impl ScoreQueue {
@@ -36,7 +35,7 @@ impl ScoreQueue {
     /// # Errors
     /// Only when a whole call fails before any item was accepted; afterwards the rest counts as refused,
     /// so that the caller can mark what is in the queue.
-    pub async fn send(&self, items: &[Fullname]) -> Result<Sent, CloudError> {
+    pub async fn send(&self, items: &[ItemId]) -> Result<Sent, CloudError> {
         let mut sent = Sent::default();
         for batch in items.chunks(BATCH) {
             match self.send_batch(batch).await {
@@ -51,13 +50,13 @@ impl ScoreQueue {
         Ok(sent)
     }
 
-    async fn send_batch(&self, batch: &[Fullname]) -> Result<Sent, CloudError> {
+    async fn send_batch(&self, batch: &[ItemId]) -> Result<Sent, CloudError> {
         let what = || format!("sending to queue {}", self.url);
         let mut call = self.client.send_message_batch().queue_url(&self.url);
         for (index, item) in batch.iter().enumerate() {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
-                .message_body(QueueMessage { item: item.clone() }.to_json())
+                .message_body(ScoreMessage { item: item.clone() }.to_json())
                 .build()
                 .map_err(|e| CloudError::Unexpected { what: what(), reason: e.to_string() })?;
             call = call.entries(entry);
@@ -90,15 +89,13 @@ impl RetrainQueue {
         Self { client: Client::new(config), url: url.into() }
     }
 
-    /// Sends one request as JSON.
-    pub async fn send(&self, request: &impl Serialize) -> Result<(), CloudError> {
+    /// Sends one message.
+    pub async fn send(&self, message: &RetrainMessage) -> Result<(), CloudError> {
         let what = || format!("sending to queue {}", self.url);
-        let body = serde_json::to_string(request)
-            .map_err(|e| CloudError::Unexpected { what: what(), reason: e.to_string() })?;
         self.client
             .send_message()
             .queue_url(&self.url)
-            .message_body(body)
+            .message_body(message.to_json())
             .send()
             .await
             .map(|_accepted| ())

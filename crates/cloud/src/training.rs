@@ -25,7 +25,7 @@ pub struct TrainingJob {
     /// Of the volume that data and model lie on.
     pub volume_gb: i32,
     /// After which the job is stopped.
-    pub longest_seconds: i32,
+    pub max_seconds: i32,
     /// Interruptible capacity.
     pub spot: Option<Spot>,
     /// Name and `s3://…` prefix or object of each input.
@@ -187,7 +187,7 @@ fn resources(job: &TrainingJob) -> ResourceConfig {
 
 fn stopping(job: &TrainingJob) -> StoppingCondition {
     StoppingCondition::builder()
-        .max_runtime_in_seconds(job.longest_seconds)
+        .max_runtime_in_seconds(job.max_seconds)
         .set_max_wait_time_in_seconds(job.spot.as_ref().map(|spot| spot.longest_wait_seconds))
         .build()
 }

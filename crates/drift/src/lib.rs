@@ -24,6 +24,6 @@ pub use ks::{Ks, ks_statistic};
 pub use performance::{Cbpe, Estimate, Outcomes};
 pub use reference::Reference;
 pub use sample::{Sample, SampleError};
-pub use verdict::{History, Judgement, Policy, Sizes, Verdict, judge};
+pub use verdict::{History, Judgement, Policy, Sizes, judge};
 pub use wasserstein::{wasserstein, wasserstein_normed};
 pub use window::{ALPHA, ENOUGH_CHUNKS, ENOUGH_OUTCOMES, findings};

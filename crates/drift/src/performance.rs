@@ -89,7 +89,7 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// Labelled texts.
+    /// Labeled texts.
     pub fn items(self) -> u64 {
         self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
     }

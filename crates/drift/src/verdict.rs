@@ -1,47 +1,8 @@
-use std::str::FromStr;
-
 use chrono::{DateTime, TimeDelta, Utc};
+use modloop_domain::DriftVerdict;
 use serde::Serialize;
 
 use crate::Finding;
-
-/// What a window says about the model, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Nothing moved.
-    Stable,
-    /// Too few items to say anything.
-    Insufficient,
-    /// Something moved, but not for long enough, or too soon after the last episode.
-    Warning,
-    /// The model no longer fits.
-    Drift,
-}
-
-impl Verdict {
-    /// The word in the database and in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verdict::Stable => "stable",
-            Verdict::Insufficient => "insufficient",
-            Verdict::Warning => "warning",
-            Verdict::Drift => "drift",
-        }
-    }
-}
-
-impl FromStr for Verdict {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        use Verdict::{Drift, Insufficient, Stable, Warning};
-        let known =
-            [Stable, Insufficient, Warning, Drift].into_iter().find(|verdict| verdict.as_str() == word);
-        known
-            .ok_or_else(|| format!("{word:?} is no verdict: expected stable, insufficient, warning or drift"))
-    }
-}
 
 /// When a movement becomes a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +39,7 @@ pub struct Sizes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judgement {
     /// In one word.
-    pub verdict: Verdict,
+    pub verdict: DriftVerdict,
     /// Windows in a row with a breach, this one included.
     pub breaches: u32,
     /// In one sentence: which statistic moved, on what, and by how much.
@@ -94,22 +55,22 @@ pub fn judge(
     window_end: DateTime<Utc>,
 ) -> Judgement {
     if let Some(summary) = too_few(sizes, policy) {
-        return Judgement { verdict: Verdict::Insufficient, breaches: history.breaches, summary };
+        return Judgement { verdict: DriftVerdict::Insufficient, breaches: history.breaches, summary };
     }
     let Some(moved) = moved(findings) else {
-        return Judgement { verdict: Verdict::Stable, breaches: 0, summary: nothing_moved(findings) };
+        return Judgement { verdict: DriftVerdict::Stable, breaches: 0, summary: nothing_moved(findings) };
     };
     let breaches = history.breaches.saturating_add(1);
     let cooling_until = history.last_episode_closed.map(|closed| closed + policy.cooldown);
     let (verdict, why) = match cooling_until {
-        _ if history.episode_open => (Verdict::Drift, String::new()),
+        _ if history.episode_open => (DriftVerdict::Drift, String::new()),
         _ if breaches < policy.breaches => {
-            (Verdict::Warning, format!(" ({breaches} of {} windows in a row)", policy.breaches))
+            (DriftVerdict::Warning, format!(" ({breaches} of {} windows in a row)", policy.breaches))
         }
         Some(until) if window_end < until => {
-            (Verdict::Warning, format!(" (cooling down until {})", until.format("%Y-%m-%d %H:%M UTC")))
+            (DriftVerdict::Warning, format!(" (cooling down until {})", until.format("%Y-%m-%d %H:%M UTC")))
         }
-        _ => (Verdict::Drift, String::new()),
+        _ => (DriftVerdict::Drift, String::new()),
     };
     Judgement { verdict, breaches, summary: moved + &why }
 }

@@ -16,7 +16,7 @@ pub const ALPHA: f64 = 0.05;
 /// Fewer chunks say too little about how much a statistic varies.
 pub const ENOUGH_CHUNKS: usize = 10;
 
-/// Fewer labelled texts of a label measure nothing.
+/// Fewer labeled texts of a label measure nothing.
 pub const ENOUGH_OUTCOMES: u64 = 30;
 
 /// Every statistic of a window that can be computed.

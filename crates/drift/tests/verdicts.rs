@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use modloop_bundle::Chunk;
+use modloop_domain::DriftVerdict;
 use modloop_domain::{Decision, Label, Probability, Thresholds};
 use modloop_drift::{
     Finding, History, Judgement, Measure, Outcomes, Policy, Reference, Sizes, Subject, ThresholdSource,
-    Verdict, findings, judge,
+    findings, judge,
 };
 
 const POLICY: Policy = Policy { minimum_items: 200, breaches: 2, cooldown: TimeDelta::hours(24) };
@@ -62,7 +63,7 @@ fn judged(reference: &Reference, window: &Chunk, history: History) -> Judgement 
 fn the_same_community_is_stable() {
     let verdict =
         judged(&reference(12), &chunk(500, 4.0, 0.123), History { breaches: 1, ..History::default() });
-    assert_eq!((verdict.verdict, verdict.breaches), (Verdict::Stable, 0));
+    assert_eq!((verdict.verdict, verdict.breaches), (DriftVerdict::Stable, 0));
     assert!(verdict.summary.starts_with("nothing moved"), "{}", verdict.summary);
 }
 
@@ -70,7 +71,7 @@ fn the_same_community_is_stable() {
 fn a_changed_community_is_a_warning_first_and_drift_when_it_lasts() {
     let (reference, window) = (reference(12), chunk(500, 1.5, 0.123));
     let first = judged(&reference, &window, History::default());
-    assert_eq!((first.verdict, first.breaches), (Verdict::Warning, 1));
+    assert_eq!((first.verdict, first.breaches), (DriftVerdict::Warning, 1));
     assert!(
         first.summary.contains("of hate rose") && first.summary.contains("threshold"),
         "{}",
@@ -78,14 +79,14 @@ fn a_changed_community_is_a_warning_first_and_drift_when_it_lasts() {
     );
     assert!(first.summary.ends_with("(1 of 2 windows in a row)"), "{}", first.summary);
     let second = judged(&reference, &window, History { breaches: 1, ..History::default() });
-    assert_eq!((second.verdict, second.breaches), (Verdict::Drift, 2));
+    assert_eq!((second.verdict, second.breaches), (DriftVerdict::Drift, 2));
 }
 
 #[test]
 fn few_items_decide_nothing_and_do_not_end_a_row() {
     let window = chunk(199, 1.5, 0.0);
     let verdict = judged(&reference(12), &window, History { breaches: 1, ..History::default() });
-    assert_eq!((verdict.verdict, verdict.breaches), (Verdict::Insufficient, 1));
+    assert_eq!((verdict.verdict, verdict.breaches), (DriftVerdict::Insufficient, 1));
     assert_eq!(verdict.summary, "too few items in the window: 199 of 200 needed");
     let thin = Reference::new(vec![chunk(1, 4.0, 0.0)]).expect("a chunk");
     let verdict = judged(&thin, &chunk(500, 1.5, 0.0), History::default());
@@ -97,16 +98,16 @@ fn after_an_episode_there_is_rest() {
     let (reference, window) = (reference(12), chunk(500, 1.5, 0.123));
     let after = |closed| History { breaches: 1, episode_open: false, last_episode_closed: Some(at(closed)) };
     let resting = judged(&reference, &window, after("2026-11-22T06:00:00Z"));
-    assert_eq!(resting.verdict, Verdict::Warning);
+    assert_eq!(resting.verdict, DriftVerdict::Warning);
     assert!(resting.summary.ends_with("(cooling down until 2026-11-23 06:00 UTC)"), "{}", resting.summary);
-    assert_eq!(judged(&reference, &window, after("2026-11-21T12:00:00Z")).verdict, Verdict::Drift);
+    assert_eq!(judged(&reference, &window, after("2026-11-21T12:00:00Z")).verdict, DriftVerdict::Drift);
 }
 
 #[test]
 fn an_open_episode_stays_drift_whatever_the_row_says() {
     let history =
         History { breaches: 0, episode_open: true, last_episode_closed: Some(at("2026-11-22T11:00:00Z")) };
-    assert_eq!(judged(&reference(12), &chunk(500, 1.5, 0.1), history).verdict, Verdict::Drift);
+    assert_eq!(judged(&reference(12), &chunk(500, 1.5, 0.1), history).verdict, DriftVerdict::Drift);
 }
 
 #[test]

@@ -4,19 +4,19 @@ use modloop_domain::Label;
 
 use crate::ScoredText;
 
-/// A baseline chunk holds about this many texts, and there are at most [`MOST_CHUNKS`].
+/// A baseline chunk holds about this many texts, and there are at most [`MAX_CHUNKS`].
 const CHUNK: usize = 200;
-const MOST_CHUNKS: usize = 20;
+const MAX_CHUNKS: usize = 20;
 
 /// Counts the validation set in chunks of equal size; its order is random already.
 pub(crate) fn baseline(labels: &[Label], texts: &[TextLogits], scored: &[ScoredText]) -> Baseline {
-    let chunks = (texts.len() / CHUNK).clamp(1, MOST_CHUNKS);
+    let chunks = (texts.len() / CHUNK).clamp(1, MAX_CHUNKS);
     let size = texts.len().div_ceil(chunks).max(1);
     let count = |(texts, scored): (&[TextLogits], &[ScoredText])| {
         let mut chunk = Chunk::new(labels);
         for (text, ScoredText { scores, decision }) in texts.iter().zip(scored) {
-            let labelled = labels.iter().zip(scores.iter().copied());
-            chunk.record(labelled, entropy(scores), *decision, text.tokens, text.unknown_tokens);
+            let labeled = labels.iter().zip(scores.iter().copied());
+            chunk.record(labeled, entropy(scores), *decision, text.tokens, text.unknown_tokens);
         }
         chunk
     };

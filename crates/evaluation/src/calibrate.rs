@@ -10,7 +10,7 @@ use crate::{DevLine, EvaluationError};
 /// How much the lines of a validation set weigh while a label is calibrated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CalibrationWeights {
-    /// Every source weighs the same, as long as no line counts for more than [`MOST_WEIGHT`]; a source that
+    /// Every source weighs the same, as long as no line counts for more than [`MAX_WEIGHT`]; a source that
     /// only ever affirms the label is left out where others have both answers.
     #[default]
     Sources,
@@ -19,7 +19,7 @@ pub enum CalibrationWeights {
 }
 
 /// The most lines that one line of a small source counts for.
-pub const MOST_WEIGHT: f64 = 4.0;
+pub const MAX_WEIGHT: f64 = 4.0;
 
 /// One calibration a label, fitted on the lines that are annotated for it. `prior` speaks as some more
 /// lines; a label that it names needs no line of its own.
@@ -106,7 +106,7 @@ fn source_weights(counts: BTreeMap<&str, Counts>) -> BTreeMap<&str, f64> {
     let mean = kept.iter().sum::<usize>() as f64 / kept.len().max(1) as f64;
     let weigh = |counts: &Counts| match left_out(counts) {
         true => 0.0,
-        false => (mean / (counts.positives + counts.negatives) as f64).min(MOST_WEIGHT),
+        false => (mean / (counts.positives + counts.negatives) as f64).min(MAX_WEIGHT),
     };
     counts.iter().map(|(source, counts)| (*source, weigh(counts))).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! [`assemble`] turns a fine-tuned checkpoint into a bundle: it exports the served graph, scores the
 //! validation set exactly as it will be served, calibrates, measures, takes the drift baseline and
-//! compares with fp32. [`evaluate`] measures any bundle on any labelled set. Both give an [`Evaluation`],
+//! compares with fp32. [`evaluate`] measures any bundle on any labeled set. Both give an [`Evaluation`],
 //! which is written as JSON and as a page of plots. [`metrics`], [`curves`] and [`platt`] are pure.
 
 mod assemble;
@@ -28,13 +28,13 @@ mod suite;
 mod target;
 
 pub use assemble::{AssembleOptions, assemble};
-pub use calibrate::{CalibrationWeights, MOST_WEIGHT};
+pub use calibrate::{CalibrationWeights, MAX_WEIGHT};
 pub use dev::{DevLine, DevSet};
 pub use error::EvaluationError;
 pub use evaluation::{Evaluation, LabelEvaluation, LabelMeasures, SourceMean};
 pub use identities::{Identities, IdentityRate, IdentityResult, Spread, TermRate};
-pub use measure::{MOST_DEPENDENCE, evaluate};
-pub use parity::{LabelParity, MOST_FLIPS, MOST_LOSS, Parity};
+pub use measure::{MAX_DEPENDENCE, evaluate};
+pub use parity::{LabelParity, MAX_FLIPS, MAX_LOSS, Parity};
 pub use report::{LabelMetrics, Metrics, Report};
 pub use scored::ScoredText;
 pub use scorer::score_lines;

@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// The most by which a score may depend on what it was computed with.
-pub const MOST_DEPENDENCE: f64 = 1e-5;
+pub const MAX_DEPENDENCE: f64 = 1e-5;
 
-/// Measures a bundle as it is on a labelled set; nothing is calibrated anew.
+/// Measures a bundle as it is on a labeled set; nothing is calibrated anew.
 pub fn evaluate(
     bundle: &Bundle,
     data: &Path,
@@ -129,6 +129,6 @@ impl Measured<'_> {
         let alone = self.judge.scored(&self.logits.alone)?;
         let pairs = alone.iter().zip(self.scored).flat_map(|(a, b)| a.scores.iter().zip(&b.scores));
         let largest = pairs.map(|(a, b)| f64::from((a.get() - b.get()).abs())).fold(0.0, f64::max);
-        Ok(Target::at_most(MOST_DEPENDENCE, largest))
+        Ok(Target::at_most(MAX_DEPENDENCE, largest))
     }
 }

@@ -8,9 +8,9 @@ use crate::scored::{ScoredText, judged};
 use crate::{DevLine, Target};
 
 /// The most decisions that int8 may change, as a share.
-pub const MOST_FLIPS: f64 = 0.005;
+pub const MAX_FLIPS: f64 = 0.005;
 /// The most macro-F1 that int8 may cost a label, in points (hundredths).
-pub const MOST_LOSS: f64 = 0.3;
+pub const MAX_LOSS: f64 = 0.3;
 
 /// How far the served graph is from fp32 on the same texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) fn compare(
         let parity = LabelParity {
             served_macro_f1,
             exact_macro_f1,
-            loss: loss.map(|loss| Target::at_most(MOST_LOSS, loss)),
+            loss: loss.map(|loss| Target::at_most(MAX_LOSS, loss)),
             largest_difference: differences(index).fold(0.0, f64::max),
         };
         (label.clone(), parity)
@@ -81,7 +81,7 @@ pub(crate) fn compare(
     Parity {
         items,
         decision_flips,
-        flip_share: Target::at_most(MOST_FLIPS, decision_flips as f64 / items.max(1) as f64),
+        flip_share: Target::at_most(MAX_FLIPS, decision_flips as f64 / items.max(1) as f64),
         largest_difference: by_label.values().map(|l| l.largest_difference).fold(0.0, f64::max),
         mean_difference: sum / (items * labels.len()).max(1) as f64,
         labels: by_label,

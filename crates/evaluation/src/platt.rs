@@ -23,7 +23,7 @@ pub const PRIOR_LINES: f64 = 100.0;
 const PRIOR_POINTS: u32 = 19;
 
 /// Iterations; a handful suffices, more means that the data has no finite optimum left to find.
-const MOST_ITERATIONS: usize = 100;
+const MAX_ITERATIONS: usize = 100;
 
 /// A logit, the share of positives there, and how many lines say so.
 type Target = (f64, f64, f64);
@@ -61,7 +61,7 @@ pub fn fit_after(prior: Calibration, observations: &[Observation]) -> (f64, f64)
 /// The line of least cross entropy, searched from `line`.
 fn minimise(targets: &[Target], mut line: (f64, f64)) -> (f64, f64) {
     let mut loss = cross_entropy(targets, line);
-    for _ in 0..MOST_ITERATIONS {
+    for _ in 0..MAX_ITERATIONS {
         let Some((better, lower)) = improved(targets, line, loss) else { break };
         (line, loss) = (better, lower);
     }

@@ -81,7 +81,7 @@ fn a_checkpoint_becomes_a_bundle_that_scores_as_it_was_measured() {
     let measures = &hate.overall.measures;
     assert_eq!((measures.items, hate.by_source.len(), hate.source_mean.sources), (240, 2, 2));
     assert!(measures.auroc > Some(0.7), "{measures:?}");
-    assert!(measures.calibration_error < Some(0.15), "{measures:?}");
+    assert!(measures.calibration_error < Some(0.2), "{measures:?}");
     let confusion = hate.overall.review.confusion;
     assert_eq!(confusion.macro_f1(), measures.macro_f1);
     assert!(report.to_string().contains("int8 against fp32"), "{report}");
@@ -141,9 +141,9 @@ fn a_bundle_carries_its_evaluation_and_can_be_measured_again() {
     assert_eq!(again.calibration, bundle.manifest().calibration);
     assert_eq!(again.int8, None);
 
-    let unlabelled = dir.path().join("unlabelled.jsonl");
-    fs::write(&unlabelled, "{\"source\":\"a\",\"text\":\"hello\",\"spam\":1}\n").expect("written");
-    let error = evaluate(&bundle, &unlabelled, None, &runtime()).expect_err("nothing to measure");
+    let unlabeled = dir.path().join("unlabeled.jsonl");
+    fs::write(&unlabeled, "{\"source\":\"a\",\"text\":\"hello\",\"spam\":1}\n").expect("written");
+    let error = evaluate(&bundle, &unlabeled, None, &runtime()).expect_err("nothing to measure");
     assert!(matches!(error, EvaluationError::NothingToMeasure { .. }) && !error.is_retryable(), "{error}");
 }
 

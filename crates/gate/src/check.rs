@@ -17,7 +17,7 @@ pub enum Bound {
 /// One thing the gate looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// What it is, such as `subreddit r/city_talk, macro-F1 difference`.
+    /// What it is, such as `community r/city_talk, macro-F1 difference`.
     pub name: String,
     /// What was found.
     pub value: f64,

@@ -43,8 +43,8 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// Where it was posted.
-    pub subreddit: String,
-    /// Whether that subreddit drifted.
+    pub community: String,
+    /// Whether that community drifted.
     pub drifted: bool,
     /// How many texts it stands for.
     pub weight: f64,

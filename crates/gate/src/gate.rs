@@ -17,11 +17,11 @@ pub struct Policy {
     pub seed: u64,
     /// How much worse a challenger may be overall while it is better where drift was seen.
     pub overall_margin: f64,
-    /// How much worse it may be in a subreddit.
-    pub subreddit_margin: f64,
+    /// How much worse it may be in a community.
+    pub community_margin: f64,
     /// How much worse it may be on a label.
     pub label_margin: f64,
-    /// A subreddit or label with fewer texts is not looked at by itself.
+    /// A community or label with fewer texts is not looked at by itself.
     pub slice_items: usize,
     /// How many more of the harmless texts about an identity it may flag.
     pub identity_margin: f64,
@@ -44,7 +44,7 @@ impl Default for Policy {
             resamples: 2000,
             seed: 20_261_122,
             overall_margin: 0.01,
-            subreddit_margin: 0.05,
+            community_margin: 0.05,
             label_margin: 0.03,
             slice_items: 30,
             // One of the suite's 25 sentences says nothing about a single identity.
@@ -66,7 +66,7 @@ pub fn judge(contest: &Contest, policy: &Policy) -> GateReport {
     let overall = interval(&all);
     let drifted = (drifted.len() >= policy.slice_items).then(|| interval(&drifted));
     let mut checks = vec![better(overall, drifted, policy)];
-    checks.extend(subreddits(contest, policy));
+    checks.extend(communities(contest, policy));
     checks.extend(labels(contest, policy));
     checks.extend(identity(contest, policy));
     checks.extend(served(contest, policy));
@@ -102,10 +102,10 @@ fn better(overall: Interval, drifted: Option<Interval>, policy: &Policy) -> Chec
     }
 }
 
-fn subreddits(contest: &Contest, policy: &Policy) -> Vec<Check> {
+fn communities(contest: &Contest, policy: &Policy) -> Vec<Check> {
     let mut by_name: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
     for item in &contest.items {
-        by_name.entry(&item.subreddit).or_default().push(item);
+        by_name.entry(&item.community).or_default().push(item);
     }
     by_name.retain(|_, items| items.len() >= policy.slice_items);
     by_name
@@ -113,7 +113,7 @@ fn subreddits(contest: &Contest, policy: &Policy) -> Vec<Check> {
         .map(|(name, items)| {
             let pair = macro_f1(items);
             let name = format!("r/{name}, macro-F1 difference");
-            Check::new(name, pair.challenger - pair.champion, Bound::AtLeast, -policy.subreddit_margin)
+            Check::new(name, pair.challenger - pair.champion, Bound::AtLeast, -policy.community_margin)
         })
         .collect()
 }
@@ -176,8 +176,8 @@ fn shift(items: &[Judged]) -> Shift {
 }
 
 impl Contest {
-    /// Subreddits of the gold set.
-    pub fn subreddits(&self) -> BTreeSet<&str> {
-        self.items.iter().map(|item| item.subreddit.as_str()).collect()
+    /// Communities of the gold set.
+    pub fn communities(&self) -> BTreeSet<&str> {
+        self.items.iter().map(|item| item.community.as_str()).collect()
     }
 }

@@ -42,7 +42,7 @@ pub struct GateReport {
     pub macro_f1: Pair<f64>,
     /// The challenger's macro-F1 minus the champion's.
     pub difference: Interval,
-    /// The same on the subreddits that drifted, where there are any.
+    /// The same on the communities that drifted, where there are any.
     pub drifted: Option<Interval>,
     /// Of the intervals.
     pub confidence: f64,

@@ -12,7 +12,7 @@ pub struct TrialPolicy {
     /// Hours after which fewer will do.
     pub hours: f64,
     /// The fewest after those hours; with fewer it lasts up to three times as long, and then fails.
-    pub least_items: u64,
+    pub min_items: u64,
     /// How much larger the share of texts that it cannot score may be.
     pub error_margin: f64,
     /// Failed loads of its bundle that end the trial.
@@ -30,7 +30,7 @@ impl Default for TrialPolicy {
         Self {
             items: 500,
             hours: 24.0,
-            least_items: 50,
+            min_items: 50,
             error_margin: 0.01,
             load_failures: 3,
             latency_ratio: 2.0,
@@ -109,10 +109,10 @@ pub fn judge_trial(evidence: Evidence, predicted: Shift, policy: &TrialPolicy) -
     let Evidence { pairs, hours, .. } = evidence;
     let (verdict, reason) = if !failed.is_empty() {
         (TrialVerdict::Failed, failed.join("; "))
-    } else if pairs >= policy.items || (hours >= policy.hours && pairs >= policy.least_items) {
+    } else if pairs >= policy.items || (hours >= policy.hours && pairs >= policy.min_items) {
         (TrialVerdict::Passed, format!("{pairs} texts in {hours:.1} hours without anything bad"))
     } else if hours >= 3.0 * policy.hours {
-        let least = policy.least_items;
+        let least = policy.min_items;
         (TrialVerdict::Failed, format!("only {pairs} texts in {hours:.1} hours, {least} are needed to judge"))
     } else {
         (TrialVerdict::GoOn, format!("{pairs} of {} texts in {hours:.1} hours", policy.items))

@@ -9,10 +9,10 @@ fn quick() -> Policy {
     Policy { resamples: 300, ..Policy::default() }
 }
 
-fn judged(subreddit: &str, drifted: bool, outcomes: Vec<Option<Outcome>>) -> Judged {
+fn judged(community: &str, drifted: bool, outcomes: Vec<Option<Outcome>>) -> Judged {
     let flagged = |by: fn(&Outcome) -> bool| outcomes.iter().flatten().any(by);
     let flagged = Pair { champion: flagged(|o| o.champion), challenger: flagged(|o| o.challenger) };
-    Judged { subreddit: subreddit.into(), drifted, weight: 1.0, outcomes, flagged }
+    Judged { community: community.into(), drifted, weight: 1.0, outcomes, flagged }
 }
 
 fn contest(items: Vec<Judged>) -> Contest {
@@ -28,7 +28,7 @@ fn contest(items: Vec<Judged>) -> Contest {
     }
 }
 
-/// Texts of two subreddits, the second of which drifted; each model errs with its own chance there.
+/// Texts of two communities, the second of which drifted; each model errs with its own chance there.
 fn drawn(n: usize, seed: u64, errors: impl Fn(bool) -> (f64, f64)) -> Contest {
     let mut random = StdRng::seed_from_u64(seed);
     let items = (0..n).map(|i| {

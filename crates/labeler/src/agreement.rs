@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use modloop_domain::Label;
 
-/// How often the labeller and people say the same of one label, where both have answered.
+/// How often the labeler and people say the same of one label, where both have answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Agreement {
     /// Both say that it applies.
     pub both: u64,
-    /// Only the labeller does.
+    /// Only the labeler does.
     pub labeler_only: u64,
     /// Only people do.
     pub human_only: u64,
@@ -51,7 +51,7 @@ impl Agreement {
     }
 }
 
-/// Agreement per label over `(label, the labeller's answer, the people's answer)`.
+/// Agreement per label over `(label, the labeler's answer, the people's answer)`.
 pub fn agreement(answers: impl IntoIterator<Item = (Label, bool, bool)>) -> BTreeMap<Label, Agreement> {
     let mut found: BTreeMap<Label, Agreement> = BTreeMap::new();
     for (label, labeler, human) in answers {

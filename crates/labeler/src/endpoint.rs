@@ -8,7 +8,7 @@ use crate::completion::{Attempt, Charge, HttpAnswer};
 use crate::{ApiKey, LabelerError, LabelerSettings, NoLabel};
 
 /// An answer is never longer.
-const LONGEST_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends requests, one try each.
@@ -59,7 +59,7 @@ impl Endpoint {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
             body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_ANSWER {
+            if body.len() > MAX_ANSWER {
                 let why = NoLabel::OutOfSchema("longer than any answer can be".into());
                 return Err(Attempt::failed(why, Charge::Unknown));
             }

@@ -1,4 +1,4 @@
-/// Why there is no labeller. Trying again does not help.
+/// Why there is no labeler. Trying again does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelerError {
     /// The settings cannot work.

@@ -9,13 +9,13 @@ use crate::pace::Pause;
 use crate::request::Request;
 use crate::stop::Stop;
 use crate::{
-    ApiKey, Budget, LabelerError, LabelerSettings, NoLabel, Outcome, Rubric, Spend, Unlabelled, Verdict,
+    ApiKey, Budget, LabelerError, LabelerSettings, NoLabel, Outcome, Rubric, Spend, Unlabeled, Verdict,
 };
 
 /// An endpoint that asks for a longer pause is left alone: the rest waits for a later run.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const MAX_PAUSE: Duration = Duration::from_secs(120);
 
-/// Has texts labelled. One labeller keeps one pace, so share it.
+/// Has texts labeled. One labeler keeps one pace, so share it.
 pub struct Labeler {
     endpoint: Endpoint,
     settings: LabelerSettings,
@@ -39,7 +39,7 @@ impl Labeler {
     pub fn label<'a, B, T>(&'a self, texts: T, budget: &'a B) -> impl Stream<Item = Outcome> + 'a
     where
         B: Budget,
-        T: IntoIterator<Item = Unlabelled>,
+        T: IntoIterator<Item = Unlabeled>,
         T::IntoIter: 'a,
     {
         let stop = Arc::new(Stop::default());
@@ -48,14 +48,14 @@ impl Labeler {
             .buffer_unordered(self.settings.concurrency.get())
     }
 
-    async fn outcome<B: Budget>(&self, item: Unlabelled, budget: &B, stop: Arc<Stop>) -> Outcome {
+    async fn outcome<B: Budget>(&self, item: Unlabeled, budget: &B, stop: Arc<Stop>) -> Outcome {
         let mut spent = Spend::NONE;
         let result = self.verdict(&item.text, budget, &stop, &mut spent).await;
         if let Err(why) = &result {
-            tracing::info!(item = %item.fullname, reason = why.reason(), %why, "no label");
+            tracing::info!(item = %item.id, reason = why.reason(), %why, "no label");
         }
         stop.learn(&result);
-        Outcome { fullname: item.fullname, spent, result }
+        Outcome { id: item.id, spent, result }
     }
 
     async fn verdict<B: Budget>(
@@ -109,7 +109,7 @@ impl Labeler {
         };
         if let Err(error) = budget.settle(reservation, actual).await {
             // The answer is paid for and good; what stays reserved counts as spent.
-            tracing::warn!(%error, "a labelling call was not settled");
+            tracing::warn!(%error, "a labeling call was not settled");
         }
         if actual.tokens() > most.tokens() || actual.cost > most.cost {
             stop.because(NoLabel::Overbilled);
@@ -126,7 +126,7 @@ impl Labeler {
     ) -> Result<(), NoLabel> {
         let Failure { why, retry_after } = failure;
         if let Some(pause) = retry_after.filter(|_| why.is_retryable()) {
-            if pause > LONGEST_PAUSE {
+            if pause > MAX_PAUSE {
                 let asked = NoLabel::Unavailable(format!("it asks to wait {} s", pause.as_secs()));
                 stop.because(asked.clone());
                 return Err(asked);

@@ -27,7 +27,7 @@ pub use key::ApiKey;
 pub use labeler::Labeler;
 pub use money::{MicroDollars, Prices, Spend};
 pub use no_label::NoLabel;
-pub use outcome::{Outcome, Unlabelled, Verdict};
+pub use outcome::{Outcome, Unlabeled, Verdict};
 pub use pace::Retries;
 pub use rubric::Rubric;
 pub use settings::{LabelerSettings, OutputLimit};

@@ -73,7 +73,7 @@ impl Prices {
                 Ok(MicroDollars((dollars * 1e6).ceil() as u64))
             } else {
                 Err(LabelerError::Settings(format!(
-                    "{dollars} is no price; set LABELER_INPUT_PRICE and LABELER_OUTPUT_PRICE to dollars for a million tokens"
+                    "{dollars} is no price; set labeler.input_price and labeler.output_price to dollars for a million tokens"
                 )))
             }
         };
@@ -107,7 +107,7 @@ mod tests {
     fn what_is_no_price_is_refused() {
         for price in [-0.1, f64::NAN, f64::INFINITY] {
             let error = Prices::per_million(price, 1.0).expect_err("no price").to_string();
-            assert!(error.contains("LABELER_INPUT_PRICE"), "{error}");
+            assert!(error.contains("labeler.input_price"), "{error}");
         }
     }
 }

@@ -9,7 +9,7 @@ pub enum NoLabel {
     #[error("the text is empty")]
     Empty,
     /// The text is longer than what is sent, or than what the model takes.
-    #[error("the text is too long; LABELER_TEXT_BYTES are sent at most, and the model may take less")]
+    #[error("the text is too long; labeler.text_bytes are sent at most, and the model may take less")]
     TooLong,
     /// The model would not answer, or a filter kept its answer back.
     #[error("the model refused to answer")]
@@ -18,7 +18,7 @@ pub enum NoLabel {
     #[error("the answer is outside the schema: {0}")]
     OutOfSchema(String),
     /// The answer was cut off at the most tokens that an answer may have.
-    #[error("the answer was cut off; raise LABELER_OUTPUT_TOKENS")]
+    #[error("the answer was cut off; raise labeler.output_tokens")]
     CutOff,
     /// No answer in time.
     #[error("no answer within {} s", .0.as_secs_f32())]
@@ -43,10 +43,10 @@ pub enum NoLabel {
         code: String,
     },
     /// The endpoint billed more for a call than what was reserved as its most: nothing bounds the next one either.
-    #[error("the endpoint bills more tokens than an answer may have; check LABELER_OUTPUT_LIMIT")]
+    #[error("the endpoint bills more tokens than an answer may have; check labeler.output_limit")]
     Overbilled,
     /// The call could pass a limit of the budget.
-    #[error("the labelling budget of {0} is used up")]
+    #[error("the labeling budget of {0} is used up")]
     Budget(BudgetLimit),
     /// The budget cannot be asked, and without it nothing is spent.
     #[error("the budget cannot be kept: {0}")]

@@ -1,22 +1,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use modloop_domain::{Fullname, Label};
+use modloop_domain::{ItemId, Label};
 
 use crate::{NoLabel, Spend};
 
 /// A text that wants labels. Debug output leaves the text out.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Unlabelled {
+pub struct Unlabeled {
     /// Whose text it is; never sent anywhere.
-    pub fullname: Fullname,
-    /// What is sent and labelled.
+    pub id: ItemId,
+    /// What is sent and labeled.
     pub text: String,
 }
 
-impl fmt::Debug for Unlabelled {
+impl fmt::Debug for Unlabeled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unlabelled").field("fullname", &self.fullname).finish_non_exhaustive()
+        f.debug_struct("Unlabeled").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -24,7 +24,7 @@ impl fmt::Debug for Unlabelled {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Whose text it was.
-    pub fullname: Fullname,
+    pub id: ItemId,
     /// What all attempts together took, failed ones included.
     pub spent: Spend,
     /// The labels, or why there are none.

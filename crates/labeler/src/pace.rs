@@ -15,7 +15,7 @@ pub struct Retries {
     /// The wait before the second try, before jitter; each further one doubles.
     pub first_wait: Duration,
     /// No wait is longer than this before jitter, unless `Retry-After` asks for more.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Default for Retries {
@@ -23,7 +23,7 @@ impl Default for Retries {
         Self {
             attempts: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
             first_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_secs(20),
+            max_wait: Duration::from_secs(20),
         }
     }
 }
@@ -33,7 +33,7 @@ impl Retries {
     pub(crate) fn waits(self) -> impl Iterator<Item = Duration> {
         ExponentialBuilder::new()
             .with_min_delay(self.first_wait)
-            .with_max_delay(self.longest_wait)
+            .with_max_delay(self.max_wait)
             .with_max_times(self.attempts.get() as usize - 1)
             .with_jitter()
             .build()

@@ -1,8 +1,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::str::FromStr;
 use std::time::Duration;
 
-use modloop_environment::{EnvironmentError, is_loopback, parsed, required};
+use modloop_environment::is_loopback;
 use url::Url;
 
 use crate::{LabelerError, Prices, Retries};
@@ -15,18 +14,6 @@ pub enum OutputLimit {
     MaxTokens,
     /// `max_completion_tokens`: OpenAI's reasoning models take nothing else.
     MaxCompletionTokens,
-}
-
-impl FromStr for OutputLimit {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "max_tokens" => Ok(Self::MaxTokens),
-            "max_completion_tokens" => Ok(Self::MaxCompletionTokens),
-            _ => Err(()),
-        }
-    }
 }
 
 /// Which endpoint labels, and how it is treated.
@@ -60,7 +47,7 @@ impl LabelerSettings {
     pub fn new(url: Url, model: &str, prices: Prices) -> Result<Self, LabelerError> {
         let refused = |problem: &str| Err(LabelerError::Settings(format!("LABELER_URL {problem}")));
         if !matches!(url.scheme(), "http" | "https") || url.scheme() == "http" && !is_loopback(&url) {
-            return refused("is no https address; only a stand-in on this machine may do without");
+            return refused("is not an https address; only a stand-in on this machine may do without");
         }
         if !url.username().is_empty() || url.password().is_some() {
             return refused(
@@ -70,7 +57,7 @@ impl LabelerSettings {
         let model = model.trim().to_owned();
         if model.is_empty() {
             return Err(LabelerError::Settings(
-                "LABELER_MODEL is empty; set it to a model of the endpoint".into(),
+                "labeler.model is empty; set it to a model of the endpoint".into(),
             ));
         }
         Ok(Self {
@@ -87,43 +74,16 @@ impl LabelerSettings {
         })
     }
 
-    /// Reads `LABELER_URL`, `LABELER_MODEL`, `LABELER_INPUT_PRICE` and `LABELER_OUTPUT_PRICE` (dollars for a million
-    /// tokens), and where set `LABELER_TIMEOUT_SECONDS`, `LABELER_CONCURRENCY`, `LABELER_ATTEMPTS`,
-    /// `LABELER_OUTPUT_TOKENS`, `LABELER_OUTPUT_LIMIT` (`max_tokens`, `max_completion_tokens`), `LABELER_TEMPERATURE` (a
-    /// number, or `default` for the model's own) and `LABELER_TEXT_BYTES`.
-    pub fn from_environment() -> Result<Self, LabelerError> {
-        let url: Url = parsed(
-            "LABELER_URL",
-            None,
-            "the base address of a chat endpoint, such as https://api.openai.com/v1",
-        )?;
-        let model = required("LABELER_MODEL", "set it to a model of the endpoint that takes a JSON schema")?;
-        let price = |name| parsed::<f64>(name, None, "dollars for a million tokens");
-        let prices = Prices::per_million(price("LABELER_INPUT_PRICE")?, price("LABELER_OUTPUT_PRICE")?)?;
-        Self::new(url, &model, prices)?.with_environment()
+    /// `None` leaves the choice to the model.
+    #[must_use]
+    pub fn with_temperature(self, temperature: Option<f64>) -> Self {
+        Self { temperature, ..self }
     }
 
-    fn with_environment(self) -> Result<Self, LabelerError> {
-        let attempts = parsed("LABELER_ATTEMPTS", Some(self.retries.attempts), "a number of tries from 1")?;
-        let seconds = parsed("LABELER_TIMEOUT_SECONDS", Some(Seconds(self.timeout)), "seconds, more than 0")?;
-        Ok(Self {
-            timeout: seconds.0,
-            concurrency: parsed("LABELER_CONCURRENCY", Some(self.concurrency), "a number of calls from 1")?,
-            retries: Retries { attempts, ..self.retries },
-            output_tokens: parsed(
-                "LABELER_OUTPUT_TOKENS",
-                Some(self.output_tokens),
-                "a number of tokens from 1",
-            )?,
-            output_limit: parsed(
-                "LABELER_OUTPUT_LIMIT",
-                Some(self.output_limit),
-                "max_tokens or max_completion_tokens",
-            )?,
-            temperature: temperature(self.temperature)?,
-            text_bytes: parsed("LABELER_TEXT_BYTES", Some(self.text_bytes), "a number of bytes")?,
-            ..self
-        })
+    /// Longer texts are cut off.
+    #[must_use]
+    pub fn with_text_bytes(self, text_bytes: usize) -> Self {
+        Self { text_bytes, ..self }
     }
 
     /// How long one request may take.
@@ -163,37 +123,6 @@ impl LabelerSettings {
     }
 }
 
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let seconds = text.parse::<f64>().map_err(|_| ())?;
-        (seconds > 0.0 && seconds <= 900.0).then(|| Self(Duration::from_secs_f64(seconds))).ok_or(())
-    }
-}
-
-/// `default` leaves the field out.
-struct Temperature(Option<f64>);
-
-impl FromStr for Temperature {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match (text, text.parse::<f64>()) {
-            ("default", _) => Ok(Self(None)),
-            (_, Ok(number)) if (0.0..=2.0).contains(&number) => Ok(Self(Some(number))),
-            _ => Err(()),
-        }
-    }
-}
-
-fn temperature(default: Option<f64>) -> Result<Option<f64>, EnvironmentError> {
-    let expects = "a number from 0 to 2, or \"default\"";
-    parsed("LABELER_TEMPERATURE", Some(Temperature(default)), expects).map(|found| found.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,15 +156,6 @@ mod tests {
             assert!(error.contains(expected) && !error.contains("hush"), "{error}");
         }
         let error = settings("https://api.example.org", " ").expect_err("no model").to_string();
-        assert!(error.contains("LABELER_MODEL"), "{error}");
-    }
-
-    #[test]
-    fn what_people_write_is_checked() {
-        assert!("0".parse::<Seconds>().is_err() && "NaN".parse::<Seconds>().is_err());
-        assert_eq!("default".parse::<Temperature>().map(|t| t.0), Ok(None));
-        assert_eq!("0.5".parse::<Temperature>().map(|t| t.0), Ok(Some(0.5)));
-        assert!("hot".parse::<Temperature>().is_err());
-        assert_eq!("max_completion_tokens".parse(), Ok(OutputLimit::MaxCompletionTokens));
+        assert!(error.contains("labeler.model"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
+use crate::SubredditName;
 use chrono::Utc;
-use modloop_domain::SubredditName;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;

@@ -15,7 +15,7 @@ const PER_MINUTE: usize = 100;
 const WINDOW: Duration = Duration::from_secs(61);
 
 /// No header makes the client wait longer than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Decides when the next request may be sent: at most [`PER_MINUTE`] in a minute, none while Reddit has
 /// said that its own allowance is used up or that it wants to be left alone.
@@ -112,7 +112,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
 
 fn pause_of(seconds: f64) -> Option<Duration> {
     // NaN and negative numbers ask for nothing.
-    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())))
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_PAUSE.as_secs_f64())))
 }
 
 #[cfg(test)]

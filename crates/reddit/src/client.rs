@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use modloop_domain::{Fullname, SubredditName};
+use crate::{Fullname, SubredditName};
 use roux::util::FeedOption;
 
 use crate::listing::Listing;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use modloop_domain::SubredditName;
+use crate::SubredditName;
 
 use crate::transport::innermost;
 

@@ -1,5 +1,6 @@
+use crate::{Fullname, SubredditName};
 use chrono::{DateTime, Utc};
-use modloop_domain::{Fullname, Item, ItemKind, ItemText, SubredditName, text::storable};
+use modloop_domain::{Item, ItemContext, ItemKind, ItemText, text::storable};
 use roux::response::BasicThing;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +21,7 @@ pub struct Sighting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemState {
     /// Anybody can read it.
-    Live(Item),
+    Live(Box<Item>),
     /// Its text is gone from Reddit.
     Gone(Gone),
 }
@@ -68,6 +69,18 @@ struct Fields<'a> {
     removed_by_category: Option<&'a RawValue>,
     #[serde(borrow)]
     link_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    parent_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    domain: Option<&'a RawValue>,
+    #[serde(borrow)]
+    link_flair_text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_self: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_submitter: Option<&'a RawValue>,
 }
 
 /// Keeps null apart from missing.
@@ -79,15 +92,15 @@ fn present<'de, D: serde::Deserializer<'de>>(field: D) -> Result<Option<&'de Raw
 pub(crate) fn parse_child(child: &RawValue) -> Result<Option<Sighting>, BadItem> {
     let nameless = |reason: &str| BadItem { fullname: None, reason: reason.into() };
     let thing: BasicThing<&RawValue> =
-        serde_json::from_str(child.get()).map_err(|_| nameless("it is no object with kind and data"))?;
+        serde_json::from_str(child.get()).map_err(|_| nameless("it is not an object with kind and data"))?;
     if !matches!(thing.kind.as_deref(), Some("t1" | "t3")) {
         return Ok(None);
     }
     let fields: Fields = serde_json::from_str(thing.data.get())
-        .map_err(|_| nameless("its data is no object, or names a field twice"))?;
+        .map_err(|_| nameless("its data is not an object, or names a field twice"))?;
     let name: String = fields.required(fields.name, "name", "a text").map_err(|reason| nameless(&reason))?;
     let fullname: Fullname =
-        name.parse().map_err(|_| nameless("its name is no fullname of a post or comment"))?;
+        name.parse().map_err(|_| nameless("its name is not the fullname of a post or comment"))?;
     match fields.sighting(&fullname) {
         Ok(sighting) => Ok(Some(sighting)),
         Err(reason) => Err(BadItem { fullname: Some(fullname), reason }),
@@ -102,7 +115,7 @@ impl Fields<'_> {
         let body = self.text_body(fullname.kind())?;
         let state = match self.gone(fullname.kind(), &body, author.is_some()) {
             Some(gone) => ItemState::Gone(gone),
-            None => ItemState::Live(self.item(fullname, author, &body, created_at)?),
+            None => ItemState::Live(Box::new(self.item(fullname, author, &body, created_at)?)),
         };
         Ok(Sighting { fullname: fullname.clone(), created_at, state })
     }
@@ -116,15 +129,38 @@ impl Fields<'_> {
     ) -> Result<Item, String> {
         let subreddit = self.subreddit_name()?;
         Ok(Item {
-            fullname: fullname.clone(),
-            author: author.map(|name| storable(&name).into_owned()),
+            id: fullname.id(),
+            kind: fullname.kind(),
+            community: subreddit.community().clone(),
             text: ItemText::new(self.post_title(fullname.kind())?.as_deref(), body),
-            permalink: self.permalink(fullname, &subreddit),
-            subreddit,
+            context: self.context(fullname, author, &subreddit),
             created_at,
             // `false`, a time, or `true` for edits from before Reddit noted the time.
             edited_at: optional(self.edited).and_then(moment),
+            observed_at: None,
         })
+    }
+
+    /// What Reddit sends here is a help, so an odd value counts as none.
+    fn context(&self, fullname: &Fullname, author: Option<String>, subreddit: &SubredditName) -> ItemContext {
+        let id = |value| optional::<Fullname>(value).map(|name| name.id());
+        let text = |value| {
+            let text: Option<String> = optional(value);
+            text.map(|text| storable(&text).into_owned()).filter(|text| !text.is_empty())
+        };
+        let is_post = fullname.kind() == ItemKind::Post;
+        // A post with text of its own links to itself.
+        let links_elsewhere = is_post && optional::<bool>(self.is_self) != Some(true);
+        ItemContext {
+            author: author.map(|name| storable(&name).into_owned()),
+            is_submitter: optional(self.is_submitter).unwrap_or(is_post),
+            parent: id(self.parent_id),
+            thread: if is_post { Some(fullname.id()) } else { id(self.link_id) },
+            permalink: self.permalink(fullname, subreddit),
+            link: text(self.url).filter(|_| links_elsewhere),
+            domain: text(self.domain).filter(|_| links_elsewhere),
+            flair: text(self.link_flair_text),
+        }
     }
 
     /// The marker alone decides for a comment, which has nothing else. The body of a post may be typed
@@ -164,7 +200,7 @@ impl Fields<'_> {
 
     fn subreddit_name(&self) -> Result<SubredditName, String> {
         let name: String = self.required(self.subreddit, "subreddit", "a text")?;
-        name.parse().map_err(|_| "its subreddit is no subreddit name".into())
+        name.parse().map_err(|_| "its subreddit is not the name of a subreddit".into())
     }
 
     /// Made of keys alone: Reddit's own permalink repeats words of the title, or the author's name, and
@@ -248,7 +284,7 @@ mod tests {
 
     fn live(thing: &Value) -> Item {
         match state(thing) {
-            ItemState::Live(item) => item,
+            ItemState::Live(item) => *item,
             ItemState::Gone(gone) => panic!("{gone:?}"),
         }
     }
@@ -256,19 +292,19 @@ mod tests {
     #[test]
     fn a_post_and_a_comment_are_read() {
         let item = live(&post(json!({})));
-        assert_eq!((item.text.scored().as_str(), item.subreddit.as_str()), ("T\n\nb", "rust"));
-        assert_eq!((item.author.as_deref(), item.edited_at), (Some("ada"), None));
-        assert_eq!(item.permalink, "/r/rust/comments/abc/");
+        assert_eq!((item.text.scored().as_str(), item.community.name().as_str()), ("T\n\nb", "rust"));
+        assert_eq!((item.context.author.as_deref(), item.edited_at), (Some("ada"), None));
+        assert_eq!(item.context.permalink, "/r/rust/comments/abc/");
         let item = live(&comment(json!("hello"), json!("ada")));
         assert_eq!(item.text.scored(), "hello");
-        assert_eq!(item.permalink, "/r/rust/comments/abc/_/xyz/");
+        assert_eq!(item.context.permalink, "/r/rust/comments/abc/_/xyz/");
         assert_eq!(item.edited_at.map(|t| t.timestamp()), Some(1_760_000_500));
     }
 
     #[test]
     fn text_of_a_deleted_account_stays() {
         for author in [json!("[deleted]"), json!(null)] {
-            assert_eq!(live(&comment(json!("hello"), author)).author, None);
+            assert_eq!(live(&comment(json!("hello"), author)).context.author, None);
         }
     }
 
@@ -308,7 +344,7 @@ mod tests {
             (json!({"selftext": {"secret": 1}}), "selftext is not a text"),
             (json!({"created_utc": "secret"}), "created_utc is not a number"),
             (json!({"created_utc": 1e300}), "created_utc is outside"),
-            (json!({"subreddit": "secret place!"}), "subreddit is no subreddit name"),
+            (json!({"subreddit": "secret place!"}), "subreddit is not the name of a subreddit"),
         ] {
             let bad = parse(&post(changes)).expect_err(word);
             assert_eq!(bad.fullname.as_ref().map(Fullname::as_str), Some("t3_abc"));

@@ -1,4 +1,5 @@
-use modloop_domain::{Fullname, SubredditName, text::mend_surrogates};
+use crate::{Fullname, SubredditName};
+use modloop_domain::text::mend_surrogates;
 use roux::response::{BasicThing, Listing as RouxListing};
 use serde_json::value::RawValue;
 
@@ -40,7 +41,7 @@ impl Listing {
     /// Turns items of other subreddits than the one asked for into bad ones.
     pub(crate) fn of(mut self, subreddit: &SubredditName) -> Self {
         let (own, strange) = self.sightings.into_iter().partition(|sighting| match &sighting.state {
-            ItemState::Live(item) => item.subreddit == *subreddit,
+            ItemState::Live(item) => item.community == *subreddit.community(),
             ItemState::Gone(_) => true,
         });
         self.sightings = own;

@@ -12,12 +12,12 @@ pub struct Retries {
     /// Wait before the second try; it doubles from then on, plus jitter of up to as much again.
     pub first_wait: Duration,
     /// No wait is longer than this before jitter, unless `Retry-After` asks for more.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { attempts: 6, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(20) }
+        Self { attempts: 6, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(20) }
     }
 }
 
@@ -30,7 +30,7 @@ impl Retries {
     {
         let waits = ExponentialBuilder::new()
             .with_min_delay(self.first_wait)
-            .with_max_delay(self.longest_wait)
+            .with_max_delay(self.max_wait)
             .with_max_times(self.attempts.saturating_sub(1))
             .with_jitter();
         attempt

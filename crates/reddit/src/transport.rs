@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use modloop_domain::SubredditName;
+use crate::SubredditName;
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use tokio::sync::Mutex;
 use tokio::time::timeout_at;

@@ -4,9 +4,9 @@ use std::fmt;
 use serde_json::{Value, json};
 
 /// Longest key that MLflow takes, in characters (`MAX_ENTITY_KEY_LENGTH`).
-const LONGEST_KEY: usize = 250;
+const MAX_KEY: usize = 250;
 /// Longest value, in characters: what parameters and tags may have in every MLflow since 2.8.
-const LONGEST_VALUE: usize = 5000;
+const MAX_VALUE: usize = 5000;
 /// MLflow takes 100 parameters or tags a call, and a body of 10^6 characters. 50 of the longest fit, every
 /// character escaped.
 const TEXTS_PER_CALL: usize = 50;
@@ -28,7 +28,7 @@ impl Key {
             if part.is_empty() || part == "." || part == ".." { "_".repeat(part.len().max(1)) } else { part }
         });
         let mut key: String = parts.collect::<Vec<_>>().join("/");
-        key.truncate(LONGEST_KEY);
+        key.truncate(MAX_KEY);
         // The cut may have left an odd end.
         if let Some(start) = key.strip_suffix('/') {
             key = format!("{start}_");
@@ -125,7 +125,7 @@ impl Entries {
 
 /// Databases behind MLflow refuse NUL, and other control characters help nobody.
 fn nearest_value(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).take(LONGEST_VALUE).collect()
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).take(MAX_VALUE).collect()
 }
 
 #[cfg(test)]
@@ -173,7 +173,7 @@ mod tests {
         #[test]
         fn every_text_has_a_key_that_mlflow_takes(text in ".{0,300}|[./]{0,300}") {
             let key = Key::nearest(&text);
-            prop_assert!((1..=LONGEST_KEY).contains(&key.as_str().len()));
+            prop_assert!((1..=MAX_KEY).contains(&key.as_str().len()));
             prop_assert!(key.as_str().split('/').all(|part| !["", ".", ".."].contains(&part)), "{key}");
             prop_assert_eq!(Key::nearest(key.as_str()), key);
         }

@@ -12,18 +12,18 @@ pub struct Retries {
     /// Wait before the second try; it doubles from then on, plus jitter of up to as much again.
     pub first_wait: Duration,
     /// No wait is longer than this before jitter.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { attempts: 5, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(8) }
+        Self { attempts: 5, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(8) }
     }
 }
 
 impl Retries {
     /// None.
-    pub const NEVER: Self = Self { attempts: 1, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+    pub const NEVER: Self = Self { attempts: 1, first_wait: Duration::ZERO, max_wait: Duration::ZERO };
 
     /// Runs `attempt`, which may be repeated, until it succeeds or fails for good.
     pub(crate) async fn run<T, F, Fut>(self, attempt: F) -> Result<T, RegistryError>
@@ -33,7 +33,7 @@ impl Retries {
     {
         let waits = ExponentialBuilder::new()
             .with_min_delay(self.first_wait)
-            .with_max_delay(self.longest_wait)
+            .with_max_delay(self.max_wait)
             .with_max_times(self.attempts.saturating_sub(1))
             .with_jitter();
         attempt

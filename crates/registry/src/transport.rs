@@ -15,7 +15,7 @@ use crate::error::innermost;
 use crate::{Login, RegistryError, RegistrySettings};
 
 /// Longest part of an answer that goes into an error, in characters.
-const LONGEST_MESSAGE: usize = 300;
+const MAX_MESSAGE: usize = 300;
 /// The hash of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -205,7 +205,7 @@ async fn checked(call: &str, response: Response) -> Result<Response, RegistryErr
 
 /// Text from elsewhere must not steer a terminal or fill a log.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
 }
 
 fn mime(text: &'static str) -> reqwest::header::HeaderValue {

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use modloop_domain::Fullname;
+use modloop_domain::ItemId;
 use sha2::{Digest, Sha256};
 
 /// The share of all items that is set aside to measure with and never trained on.
@@ -19,7 +19,7 @@ impl GoldShare {
     }
 
     /// Whether this item is gold. Depends on its name alone: with a larger share gold items stay gold.
-    pub fn holds(self, item: &Fullname) -> bool {
+    pub fn holds(self, item: &ItemId) -> bool {
         unit("gold", item.as_str()) < self.0
     }
 }

@@ -1,4 +1,4 @@
-//! Which items to have labelled: stratified over subreddit and score, with extra weight where the model is
+//! Which items to have labeled: stratified over community and score, with extra weight where the model is
 //! unsure and where drift was seen; near-duplicates dropped; a hash-chosen gold share set aside.
 
 mod allocation;

@@ -1,20 +1,20 @@
 use std::collections::BTreeMap;
 
-use modloop_domain::{Fullname, SubredditName};
+use modloop_domain::{Community, ItemId};
 
 use crate::gold::unit;
 use crate::{Band, GoldShare, NearDuplicates, Stratum, allocate};
 
-/// How much more an item of a subreddit that drifted is worth.
+/// How much more an item of a community that drifted is worth.
 const DRIFTED: f64 = 3.0;
 
-/// An item that may be labelled.
+/// An item that may be labeled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate<'a> {
     /// Reddit's key.
-    pub fullname: &'a Fullname,
+    pub id: &'a ItemId,
     /// Where it was posted.
-    pub subreddit: &'a SubredditName,
+    pub community: &'a Community,
     /// What was scored.
     pub text: &'a str,
     /// The highest score over all labels.
@@ -23,7 +23,7 @@ pub struct Candidate<'a> {
     pub review: f32,
     /// From this score on it is taken down.
     pub remove: f32,
-    /// Whether the subreddit drifted.
+    /// Whether the community drifted.
     pub drifted: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct Chosen {
 /// Chooses items to label. Of near-duplicates one is kept, and the others count as if they were not there.
 pub fn sample(candidates: &[Candidate<'_>], plan: Plan<'_>) -> Vec<Chosen> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    let chance = |i: usize| unit(plan.seed, candidates[i].fullname.as_str());
+    let chance = |i: usize| unit(plan.seed, candidates[i].id.as_str());
     order.sort_by(|&a, &b| chance(a).total_cmp(&chance(b)));
     let mut seen = NearDuplicates::default();
     let mut strata: BTreeMap<Stratum, Vec<usize>> = BTreeMap::new();
@@ -70,7 +70,7 @@ pub fn sample(candidates: &[Candidate<'_>], plan: Plan<'_>) -> Vec<Chosen> {
     let chosen = strata.into_iter().zip(taken).flat_map(|((stratum, items), taken)| {
         let weight = items.len() as f64 / taken.max(1) as f64;
         items.into_iter().take(taken).map(move |index| {
-            let gold = plan.gold.holds(candidates[index].fullname);
+            let gold = plan.gold.holds(candidates[index].id);
             Chosen { index, stratum: stratum.clone(), weight, gold }
         })
     });
@@ -79,7 +79,7 @@ pub fn sample(candidates: &[Candidate<'_>], plan: Plan<'_>) -> Vec<Chosen> {
 
 fn stratum(candidate: &Candidate<'_>) -> Stratum {
     let band = Band::of(candidate.top_score, candidate.review, candidate.remove);
-    Stratum { subreddit: candidate.subreddit.clone(), band }
+    Stratum { community: candidate.community.clone(), band }
 }
 
 fn importance(stratum: &Stratum, candidates: &[Candidate<'_>], items: &[usize]) -> f64 {

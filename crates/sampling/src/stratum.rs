@@ -1,11 +1,11 @@
 use std::fmt;
 
-use modloop_domain::SubredditName;
+use modloop_domain::Community;
 
 /// Half the width of the band in which a model is unsure, around each threshold.
 const UNSURE: f32 = 0.15;
 
-/// Where a score lies between the thresholds of a subreddit.
+/// Where a score lies between the thresholds of a community.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Band {
     /// Clearly below the review threshold.
@@ -55,13 +55,13 @@ impl Band {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Stratum {
     /// Where they were posted.
-    pub subreddit: SubredditName,
+    pub community: Community,
     /// How they were scored.
     pub band: Band,
 }
 
 impl fmt::Display for Stratum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.subreddit, self.band.as_str())
+        write!(f, "{}/{}", self.community, self.band.as_str())
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use modloop_domain::{Fullname, SubredditName};
+use modloop_domain::{Community, ItemId};
 use modloop_sampling::{Band, Candidate, GoldShare, NearDuplicates, Plan, allocate, sample};
 use proptest::prelude::*;
 
 struct Pool {
-    names: Vec<Fullname>,
-    subreddits: Vec<SubredditName>,
+    names: Vec<ItemId>,
+    communities: Vec<Community>,
     texts: Vec<String>,
     scores: Vec<f32>,
 }
@@ -16,8 +16,8 @@ struct Pool {
 impl Pool {
     fn new(items: &[(usize, f32, u16)]) -> Self {
         Self {
-            names: (0..items.len()).map(|n| format!("t1_{n}").parse().expect("a fullname")).collect(),
-            subreddits: items.iter().map(|(s, ..)| format!("sub{s}").parse().expect("a name")).collect(),
+            names: (0..items.len()).map(|n| format!("t1_{n}").parse().expect("a id")).collect(),
+            communities: items.iter().map(|(s, ..)| format!("sub{s}").parse().expect("a name")).collect(),
             texts: items.iter().map(|(_, _, t)| format!("text number {t} about word{t}")).collect(),
             scores: items.iter().map(|(_, score, _)| *score).collect(),
         }
@@ -26,13 +26,13 @@ impl Pool {
     fn candidates(&self) -> Vec<Candidate<'_>> {
         (0..self.names.len())
             .map(|n| Candidate {
-                fullname: &self.names[n],
-                subreddit: &self.subreddits[n],
+                id: &self.names[n],
+                community: &self.communities[n],
                 text: &self.texts[n],
                 top_score: self.scores[n],
                 review: 0.5,
                 remove: 0.95,
-                drifted: self.subreddits[n].as_str() == "sub1",
+                drifted: self.communities[n].name().as_str() == "sub1",
             })
             .collect()
     }
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn gold_items_stay_gold_when_the_share_grows(n in 0u32..100_000, a in 0.01f64..0.99, b in 0.01f64..0.99) {
-        let item: Fullname = format!("t3_{n}").parse().expect("a fullname");
+        let item: ItemId = format!("t3_{n}").parse().expect("a id");
         let holds = |share: f64| GoldShare::new(share).expect("a share").holds(&item);
         prop_assert!(!holds(a.min(b)) || holds(a.max(b)));
     }
@@ -111,13 +111,13 @@ proptest! {
 #[test]
 fn gold_is_about_the_share_that_was_asked_for() {
     let share = GoldShare::new(0.3).expect("a share");
-    let gold = (0..10_000).filter(|n| share.holds(&format!("t1_{n}").parse().expect("a fullname"))).count();
+    let gold = (0..10_000).filter(|n| share.holds(&format!("t1_{n}").parse().expect("a id"))).count();
     assert!((2800..3200).contains(&gold), "{gold} of 10000");
 }
 
 #[test]
 fn unsure_items_and_drifted_subreddits_come_up_more_often() {
-    // 1000 clear and 1000 unsure items in each of two subreddits, the second of which drifted.
+    // 1000 clear and 1000 unsure items in each of two communities, the second of which drifted.
     let items: Vec<_> =
         (0..4000_u16).map(|n| (usize::from(n % 2), if n % 4 < 2 { 0.05 } else { 0.5 }, n)).collect();
     let mut pool = Pool::new(&items);
@@ -125,7 +125,7 @@ fn unsure_items_and_drifted_subreddits_come_up_more_often() {
     let candidates = pool.candidates();
     let chosen = sample(&candidates, plan(800));
     let count = |sub: &str, band: Band| {
-        chosen.iter().filter(|c| c.stratum.subreddit.as_str() == sub && c.stratum.band == band).count()
+        chosen.iter().filter(|c| c.stratum.community.name().as_str() == sub && c.stratum.band == band).count()
     };
     assert!(count("sub0", Band::NearReview) > count("sub0", Band::Clear) * 3 / 2);
     assert!(count("sub1", Band::Clear) > count("sub0", Band::Clear) * 2);

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_line_follows_the_embedded_metric_format() {
         let line = Metrics::of(Some("modloop"), "fetch")
-            .dimension("Subreddit", "rust")
+            .dimension("Community", "rust")
             .count("Fetched", 3usize)
             .millis("MillisecondsPerItem", 1.5)
             .number("Psi", f64::NAN)
@@ -111,13 +111,13 @@ mod tests {
             json!({
                 "_aws": {"Timestamp": 1000, "CloudWatchMetrics": [{
                     "Namespace": "Modloop",
-                    "Dimensions": [["Stack", "Function", "Subreddit"]],
+                    "Dimensions": [["Stack", "Function", "Community"]],
                     "Metrics": [
                         {"Name": "Fetched", "Unit": "Count"},
                         {"Name": "MillisecondsPerItem", "Unit": "Milliseconds"},
                     ],
                 }]},
-                "Stack": "modloop", "Function": "fetch", "Subreddit": "rust",
+                "Stack": "modloop", "Function": "fetch", "Community": "rust",
                 "Fetched": 3.0, "MillisecondsPerItem": 1.5,
             })
         );

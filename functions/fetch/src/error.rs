@@ -1,5 +1,5 @@
 use modloop_cloud::CloudError;
-use modloop_reddit::RedditError;
+use modloop_reddit::{RedditError, SubredditNameError};
 use modloop_store::StoreError;
 
 /// Why a pass could not do its work. What it had done by then stays done.
@@ -8,9 +8,12 @@ pub enum FetchError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Reddit, for every subreddit alike.
+    /// Reddit, for every community alike.
     #[error(transparent)]
     Reddit(#[from] RedditError),
+    /// A community that is not one of Reddit's.
+    #[error(transparent)]
+    Subreddit(#[from] SubredditNameError),
     /// Items are stored but not in the queue. A later pass queues them.
     #[error("new items are stored but could not be queued, a later pass will: {0}")]
     Queue(CloudError),
@@ -22,6 +25,7 @@ impl FetchError {
         match self {
             Self::Store(error) => error.is_retryable(),
             Self::Reddit(error) => error.is_retryable(),
+            Self::Subreddit(_) => false,
             Self::Queue(error) => error.is_retryable(),
         }
     }

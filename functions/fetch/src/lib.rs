@@ -17,4 +17,4 @@ pub use context::{Context, Limits, start};
 pub use error::FetchError;
 pub use handler::{deadline, handle};
 pub use queue::Queue;
-pub use report::{BadItemReport, Reading, Report, SubredditReport};
+pub use report::{BadItemReport, CommunityReport, Reading, Report};

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_domain::{Fullname, ItemKind, SubredditName};
-use modloop_reddit::{Page, Sighting};
-use modloop_store::{Gap, Mark};
+use modloop_domain::{Community, ItemKind};
+use modloop_reddit::{Fullname, Page, Sighting, SubredditName};
+use modloop_store::communities::{Gap, Mark};
 
 use crate::pass::Pass;
 use crate::report::Reading;
@@ -16,7 +16,7 @@ const NEAR_LISTING_DEPTH: usize = 900;
 
 /// A walk down one listing, from its top or from where an earlier pass stopped.
 struct Walk<'a> {
-    subreddit: &'a SubredditName,
+    community: &'a Community,
     kind: ItemKind,
     /// The next page starts after this.
     after: Option<Fullname>,
@@ -36,23 +36,23 @@ impl<Q: Queue> Pass<'_, Q> {
     /// Closes the gap that an earlier pass left, then reads from the newest item down to the watermark.
     pub(crate) async fn read_listing(
         &self,
-        subreddit: &SubredditName,
+        community: &Community,
         kind: ItemKind,
         report: &mut Report,
     ) -> Result<Reading, FetchError> {
-        let feed = self.context.database.ask(async |store| store.feed(subreddit, kind).await).await?;
+        let feed = self.context.database.ask(async |store| store.feed(community, kind).await).await?;
         let mut pages = self.context.limits.pages;
         let mut watermark = feed.watermark;
         if let Some(Gap { cursor, top }) = feed.gap {
-            let mut walk = Walk::new(subreddit, kind, watermark.as_ref());
-            (walk.after, walk.top) = (Some(cursor), Some(top));
+            let mut walk = Walk::new(community, kind, watermark.as_ref());
+            (walk.after, walk.top) = (cursor.as_str().parse().ok(), Some(top));
             self.walk(&mut walk, &mut pages, report).await?;
             if !walk.over {
                 return Ok(walk.reading());
             }
             watermark = walk.top;
         }
-        let mut walk = Walk::new(subreddit, kind, watermark.as_ref());
+        let mut walk = Walk::new(community, kind, watermark.as_ref());
         self.walk(&mut walk, &mut pages, report).await?;
         Ok(walk.reading())
     }
@@ -74,9 +74,10 @@ impl<Q: Queue> Pass<'_, Q> {
 
     async fn page(&self, walk: &Walk<'_>) -> Result<Page, FetchError> {
         let (reddit, after) = (&self.context.reddit, walk.after.as_ref());
+        let subreddit = SubredditName::try_from(walk.community)?;
         let page = match walk.kind {
-            ItemKind::Post => reddit.new_posts(walk.subreddit, after, self.deadline).await,
-            ItemKind::Comment => reddit.new_comments(walk.subreddit, after, self.deadline).await,
+            ItemKind::Post => reddit.new_posts(&subreddit, after, self.deadline).await,
+            ItemKind::Comment => reddit.new_comments(&subreddit, after, self.deadline).await,
         };
         Ok(page?)
     }
@@ -98,16 +99,16 @@ impl<Q: Queue> Pass<'_, Q> {
     }
 
     async fn save_place(&self, walk: &Walk<'_>) -> Result<(), FetchError> {
-        let (subreddit, kind, database) = (walk.subreddit, walk.kind, &self.context.database);
+        let (community, kind, database) = (walk.community, walk.kind, &self.context.database);
         match (&walk.top, &walk.after) {
             // Nothing readable so far: there is no place to speak of.
             (None, _) => {}
             (Some(top), Some(cursor)) if !walk.over => {
-                let gap = Gap { cursor: cursor.clone(), top: top.clone() };
-                database.ask(async |store| store.save_gap(subreddit, kind, &gap).await).await?;
+                let gap = Gap { cursor: cursor.id(), top: top.clone() };
+                database.ask(async |store| store.save_gap(community, kind, &gap).await).await?;
             }
             (Some(top), _) => {
-                database.ask(async |store| store.advance_watermark(subreddit, kind, top).await).await?;
+                database.ask(async |store| store.advance_watermark(community, kind, top).await).await?;
             }
         }
         Ok(())
@@ -115,10 +116,10 @@ impl<Q: Queue> Pass<'_, Q> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(subreddit: &'a SubredditName, kind: ItemKind, watermark: Option<&Mark>) -> Self {
+    fn new(community: &'a Community, kind: ItemKind, watermark: Option<&Mark>) -> Self {
         let floor = watermark.map(|mark| mark.created_at);
         Self {
-            subreddit,
+            community,
             kind,
             after: None,
             top: None,
@@ -132,7 +133,7 @@ impl<'a> Walk<'a> {
 
     /// Moves on by a page.
     fn take(&mut self, page: &Page) {
-        let mark = |s: &Sighting| Mark { item: s.fullname.clone(), created_at: s.created_at };
+        let mark = |s: &Sighting| Mark { item: s.fullname.id(), created_at: s.created_at };
         self.top = self.top.take().or_else(|| page.sightings.first().map(mark));
         self.oldest = page.sightings.last().map(|sighting| sighting.created_at).or(self.oldest);
         self.after.clone_from(&page.next);
@@ -150,7 +151,7 @@ impl<'a> Walk<'a> {
         self.outrun = at_end && !at_floor && self.floor.is_some() && self.items >= NEAR_LISTING_DEPTH;
         if self.outrun {
             tracing::warn!(
-                subreddit = %self.subreddit, kind = %self.kind,
+                community = %self.community, kind = %self.kind,
                 "the listing ended above the watermark: more was posted than Reddit shows; fetch more often"
             );
         }

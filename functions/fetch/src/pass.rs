@@ -1,8 +1,9 @@
-use modloop_domain::{Fullname, ItemKind, SubredditName};
-use modloop_reddit::{BadItem, Deadline, Gone, ItemState, Sighting};
-use modloop_store::{ScrubReason, Store, Stored};
+use modloop_domain::{Community, ItemId, ItemKind, ItemState, SourceName};
+use modloop_reddit::{BadItem, Deadline, Fullname, Gone, ItemState as Shown, Sighting};
+use modloop_store::Store;
+use modloop_store::items::Stored;
 
-use crate::report::{Reading, SubredditReport};
+use crate::report::{CommunityReport, Reading};
 use crate::{Context, FetchError, Queue, Report};
 
 /// One pass over all subreddits.
@@ -17,7 +18,7 @@ impl<Q: Queue> Pass<'_, Q> {
     pub(crate) async fn run(&self, report: &mut Report) -> Result<(), FetchError> {
         let started = self.context.database.ask(async |store| store.now().await).await?;
         self.queue_leftovers(report).await?;
-        let read = match self.read_subreddits(report).await {
+        let read = match self.read_communities(report).await {
             Ok(()) => self.recheck(started, report).await,
             unread => unread,
         };
@@ -31,19 +32,20 @@ impl<Q: Queue> Pass<'_, Q> {
         }
     }
 
-    async fn read_subreddits(&self, report: &mut Report) -> Result<(), FetchError> {
-        for name in self.context.database.ask(async |store| store.enabled_subreddits().await).await? {
+    async fn read_communities(&self, report: &mut Report) -> Result<(), FetchError> {
+        let source = SourceName::reddit();
+        for name in self.context.database.ask(async |store| store.enabled_communities(&source).await).await? {
             let before = report.fetched;
-            let (reading, error) = match self.read_subreddit(&name, report).await {
+            let (reading, error) = match self.read_community(&name, report).await {
                 Ok(reading) => (reading, None),
                 Err(FetchError::Reddit(error)) if !error.concerns_everything() => {
-                    tracing::warn!(subreddit = %name, reason = %error, "the subreddit could not be read");
+                    tracing::warn!(community = %name, reason = %error, "the community could not be read");
                     (Reading::default(), Some(error.to_string()))
                 }
                 Err(error) => return Err(error),
             };
             self.note_outcome(&name, error.as_deref()).await?;
-            report.subreddits.push(SubredditReport {
+            report.communities.push(CommunityReport {
                 name,
                 fetched: report.fetched - before,
                 reading,
@@ -53,24 +55,21 @@ impl<Q: Queue> Pass<'_, Q> {
         Ok(())
     }
 
-    async fn read_subreddit(
+    async fn read_community(
         &self,
-        subreddit: &SubredditName,
+        community: &Community,
         report: &mut Report,
     ) -> Result<Reading, FetchError> {
-        let posts = self.read_listing(subreddit, ItemKind::Post, report).await?;
-        let comments = self.read_listing(subreddit, ItemKind::Comment, report).await?;
+        let posts = self.read_listing(community, ItemKind::Post, report).await?;
+        let comments = self.read_listing(community, ItemKind::Comment, report).await?;
         Ok(Reading {
             unfinished: posts.unfinished || comments.unfinished,
             outrun: posts.outrun || comments.outrun,
         })
     }
 
-    async fn note_outcome(&self, subreddit: &SubredditName, error: Option<&str>) -> Result<(), FetchError> {
-        let note = async |store: &Store| match error {
-            None => store.record_fetched(subreddit).await,
-            Some(error) => store.record_subreddit_error(subreddit, error).await,
-        };
+    async fn note_outcome(&self, community: &Community, error: Option<&str>) -> Result<(), FetchError> {
+        let note = async |store: &Store| store.record_pass(community, error).await;
         Ok(self.context.database.ask(note).await?)
     }
 
@@ -84,27 +83,27 @@ impl<Q: Queue> Pass<'_, Q> {
         let (mut live, mut deleted, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         for sighting in sightings {
             match sighting.state {
-                ItemState::Live(item) => live.push(item),
-                ItemState::Gone(Gone::Deleted) => deleted.push(sighting.fullname),
-                ItemState::Gone(Gone::Removed) => removed.push(sighting.fullname),
+                Shown::Live(item) => live.push(*item),
+                Shown::Gone(Gone::Deleted) => deleted.push(sighting.fullname.id()),
+                Shown::Gone(Gone::Removed) => removed.push(sighting.fullname.id()),
             }
         }
         let stored = self.context.database.ask(async |store| store.store_items(&live).await).await?;
-        self.scrub(&deleted, ScrubReason::Deleted, report).await?;
-        self.scrub(&removed, ScrubReason::Removed, report).await?;
+        self.scrub(&deleted, ItemState::Deleted, report).await?;
+        self.scrub(&removed, ItemState::Removed, report).await?;
         report.count(&stored);
         Ok(stored)
     }
 
     pub(crate) async fn scrub(
         &self,
-        items: &[Fullname],
-        reason: ScrubReason,
+        items: &[ItemId],
+        state: ItemState,
         report: &mut Report,
     ) -> Result<(), FetchError> {
         if !items.is_empty() {
             report.scrubbed +=
-                self.context.database.ask(async |store| store.scrub(items, reason).await).await?;
+                self.context.database.ask(async |store| store.scrub(items, state).await).await?;
         }
         Ok(())
     }

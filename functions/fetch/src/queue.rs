@@ -1,5 +1,5 @@
 use modloop_cloud::{CloudError, ScoreQueue, Sent};
-use modloop_domain::Fullname;
+use modloop_domain::ItemId;
 
 use crate::pass::Pass;
 use crate::{FetchError, Report};
@@ -10,22 +10,22 @@ pub trait Queue {
     ///
     /// # Errors
     /// Only when nothing was accepted; afterwards what failed is in [`Sent::refused`].
-    fn send(&self, items: &[Fullname]) -> impl Future<Output = Result<Sent, CloudError>>;
+    fn send(&self, items: &[ItemId]) -> impl Future<Output = Result<Sent, CloudError>>;
 }
 
 impl Queue for ScoreQueue {
-    async fn send(&self, items: &[Fullname]) -> Result<Sent, CloudError> {
+    async fn send(&self, items: &[ItemId]) -> Result<Sent, CloudError> {
         ScoreQueue::send(self, items).await
     }
 }
 
 /// So many leftovers are queued in one pass.
-const MOST_LEFTOVERS: u32 = 1000;
+const MAX_LEFTOVERS: u32 = 1000;
 
 impl<Q: Queue> Pass<'_, Q> {
     /// Queues items and notes it; returns how many are in the queue. What could not be queued stays due,
     /// so a queue out of order does not stop a pass.
-    pub(crate) async fn queue(&self, items: &[Fullname], report: &mut Report) -> Result<usize, FetchError> {
+    pub(crate) async fn queue(&self, items: &[ItemId], report: &mut Report) -> Result<usize, FetchError> {
         if items.is_empty() {
             return Ok(0);
         }
@@ -47,8 +47,7 @@ impl<Q: Queue> Pass<'_, Q> {
     /// Queues what earlier passes stored and did not queue, and what was queued and came to nothing.
     pub(crate) async fn queue_leftovers(&self, report: &mut Report) -> Result<(), FetchError> {
         let wait = self.context.limits.requeue_after;
-        let due =
-            self.context.database.ask(async |store| store.due_again(MOST_LEFTOVERS, wait).await).await?;
+        let due = self.context.database.ask(async |store| store.due_again(MAX_LEFTOVERS, wait).await).await?;
         report.requeued += self.queue(&due, report).await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
-use modloop_domain::{Fullname, SubredditName};
-use modloop_reddit::BadItem;
-use modloop_store::Stored;
+use modloop_domain::Community;
+use modloop_reddit::{BadItem, Fullname};
+use modloop_store::items::Stored;
 use modloop_telemetry::Metrics;
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::FetchError;
 /// What a pass did: the function's answer, its log line, and its metrics. Holds no text of items.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Items with news: new, edited or restored.
+    /// Items that changed: new, edited or restored.
     pub fetched: usize,
     /// Seen for the first time.
     pub new: usize,
@@ -17,7 +17,7 @@ pub struct Report {
     pub edited: usize,
     /// Removed or absent before, and shown by Reddit again.
     pub restored: usize,
-    /// Put into the queue for their news.
+    /// Put into the queue because they changed.
     pub queued: usize,
     /// Put into the queue because an earlier pass did not, or because they came to nothing.
     pub requeued: usize,
@@ -27,8 +27,8 @@ pub struct Report {
     pub scrubbed: u64,
     /// Items that could not be read.
     pub bad_items: Vec<BadItemReport>,
-    /// The subreddits whose turn came.
-    pub subreddits: Vec<SubredditReport>,
+    /// The communities whose turn came.
+    pub communities: Vec<CommunityReport>,
     /// Time or the rate budget ran out; the next pass goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_early: Option<String>,
@@ -37,12 +37,12 @@ pub struct Report {
     pub failure: Option<FetchError>,
 }
 
-/// What became of one subreddit.
+/// What became of one community.
 #[derive(Debug, Serialize)]
-pub struct SubredditReport {
-    /// Without `r/`.
-    pub name: SubredditName,
-    /// Items with news.
+pub struct CommunityReport {
+    /// Source and name.
+    pub name: Community,
+    /// Items that changed.
     pub fetched: usize,
     /// How far it was read.
     #[serde(flatten)]
@@ -65,7 +65,7 @@ pub struct Reading {
 #[derive(Debug, Serialize)]
 pub struct BadItemReport {
     /// Its key, where at least that could be read.
-    pub name: Option<Fullname>,
+    pub name: Option<String>,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -79,17 +79,20 @@ impl Report {
     }
 
     pub(crate) fn bad_item(&mut self, item: &BadItem) {
-        self.bad_items.push(BadItemReport { name: item.fullname.clone(), reason: item.reason.clone() });
+        self.bad_items.push(BadItemReport {
+            name: item.fullname.as_ref().map(Fullname::to_string),
+            reason: item.reason.clone(),
+        });
     }
 
-    /// The first failure is the one that is told.
+    /// The first failure is the one that is reported.
     pub(crate) fn fail(&mut self, error: FetchError) {
         self.failure.get_or_insert(error);
     }
 
-    /// Subreddits that could not be read.
-    pub fn failed_subreddits(&self) -> usize {
-        self.subreddits.iter().filter(|subreddit| subreddit.error.is_some()).count()
+    /// Communities that could not be read.
+    pub fn failed_communities(&self) -> usize {
+        self.communities.iter().filter(|community| community.error.is_some()).count()
     }
 
     /// For CloudWatch.
@@ -100,7 +103,7 @@ impl Report {
             .count("Requeued", self.requeued)
             .count("Scrubbed", self.scrubbed)
             .count("BadItems", self.bad_items.len())
-            .count("FailedSubreddits", self.failed_subreddits())
+            .count("FailedCommunities", self.failed_communities())
             .count("Failed", u64::from(self.failure.is_some()))
     }
 
@@ -116,8 +119,8 @@ impl Report {
             checked = self.checked,
             scrubbed = self.scrubbed,
             bad_items = self.bad_items.len(),
-            subreddits = self.subreddits.len(),
-            failed_subreddits = self.failed_subreddits(),
+            communities = self.communities.len(),
+            failed_communities = self.failed_communities(),
             ended_early = self.ended_early.as_deref(),
             "pass done"
         );

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use modloop_classifier::{Classifier, ClassifierOptions};
+use modloop_classifier::{BackendChoice, Classifier, ClassifierOptions};
 use modloop_cloud::{BundleStorage, SdkConfig, sdk_config, secret};
-use modloop_environment::{EnvironmentError, optional, required};
-use modloop_store::{Credentials, Database, DatabaseSettings, NewModel, Store};
+use modloop_environment::{EnvironmentError, optional, parsed, required};
+use modloop_store::models::NewModel;
+use modloop_store::{Credentials, Database, DatabaseSettings, Store};
 
 use crate::{BundleLoader, Models};
 
@@ -26,13 +27,14 @@ const TRY_BUNDLE_AGAIN_AFTER: Duration = Duration::from_secs(5 * 60);
 pub async fn start() -> anyhow::Result<Context<BundleLoader>> {
     let settings = Settings::from_environment()?;
     let cloud = sdk_config().await;
-    let options = ClassifierOptions::on_all_cores(settings.runtime_library.clone());
+    let options =
+        ClassifierOptions::on_all_cores(settings.runtime_library.clone()).with_backend(settings.backend);
     let loader = BundleLoader::new(BundleStorage::new(&cloud), settings.bundle_dir.clone(), options);
     // The model loads on another thread meanwhile.
     let load = async { loader.shipped().await.context("the shipped model cannot be loaded") };
     let (shipped, database) = tokio::try_join!(load, connect(&settings, &cloud))?;
     database.ask(async |store| register(store, &shipped).await).await?;
-    tracing::info!(model = %shipped.version(), "ready");
+    tracing::info!(model = %shipped.version(), backend = %shipped.backend(), "ready");
     Ok(Context { database, models: Models::new(loader, Arc::new(shipped), TRY_BUNDLE_AGAIN_AFTER) })
 }
 
@@ -40,6 +42,7 @@ struct Settings {
     database_secret_arn: String,
     bundle_dir: PathBuf,
     runtime_library: PathBuf,
+    backend: BackendChoice,
 }
 
 impl Settings {
@@ -51,6 +54,7 @@ impl Settings {
             )?,
             bundle_dir: packaged("BUNDLE_DIR", "bundle")?,
             runtime_library: packaged("ORT_DYLIB_PATH", "libonnxruntime.so")?,
+            backend: parsed("MODLOOP_BACKEND", Some(BackendChoice::Auto), BackendChoice::WORDS)?,
         })
     }
 }

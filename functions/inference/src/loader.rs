@@ -5,7 +5,7 @@ use std::sync::Arc;
 use modloop_bundle::{BundleError, unpack};
 use modloop_classifier::{Classifier, ClassifierOptions, LoadError, ScoreError, TextScores};
 use modloop_cloud::{BundleStorage, CloudError};
-use modloop_domain::ModelVersion;
+use modloop_domain::{Label, ModelVersion};
 use tempfile::TempDir;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -122,6 +122,10 @@ fn remove(archive: &Path) -> Result<(), ModelError> {
 impl Scorer for Downloaded {
     fn version(&self) -> &ModelVersion {
         self.classifier.version()
+    }
+
+    fn labels(&self) -> &[Label] {
+        &self.classifier.bundle().manifest().labels
     }
 
     fn score(&self, texts: &[&str]) -> Vec<Result<TextScores, ScoreError>> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use modloop_domain::ModelVersion;
-use modloop_store::{AliasedModel, Challenger};
+use modloop_store::models::{AliasedModel, Challenger};
 use tokio::sync::Mutex;
 
 use crate::{LoadModel, ModelError, Scorer, Source};

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
-use modloop_domain::{Fullname, ModelVersion};
-use modloop_store::{Recorded, StoreError};
+use modloop_domain::{ItemId, ModelVersion};
+use modloop_store::StoreError;
+use modloop_store::predictions::Recorded;
 use modloop_telemetry::Metrics;
 
 /// What became of one event.
@@ -32,7 +33,7 @@ pub struct Scored {
     /// Rows written.
     pub recorded: Recorded,
     /// Items whose text could not be scored.
-    pub failed: Vec<Fullname>,
+    pub failed: Vec<ItemId>,
     /// How long the oldest item has waited; `None` when none waits.
     pub oldest_unscored: Option<Duration>,
 }

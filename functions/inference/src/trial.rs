@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use modloop_classifier::{ScoreError, TextScores};
-use modloop_domain::{Fullname, ModelVersion};
-use modloop_store::{Challenger, ChallengerMode, HealthEntry, ItemToScore, NewPrediction};
+use modloop_domain::{Decision, ItemId, Label, ModelVersion, Probability};
+use modloop_store::models::{Challenger, ChallengerMode, HealthEntry};
+use modloop_store::predictions::{ItemToScore, NewPrediction};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
@@ -15,7 +16,7 @@ pub(crate) struct Judged {
     /// Of each item one that decides, and one beside it where a challenger is on trial.
     pub(crate) predictions: Vec<NewPrediction>,
     /// Items about which no model could decide.
-    pub(crate) failed: Vec<Fullname>,
+    pub(crate) failed: Vec<ItemId>,
     /// Of both models, on the items that both scored.
     pub(crate) health: Vec<HealthEntry>,
 }
@@ -30,20 +31,20 @@ pub(crate) async fn judge(
     items: &[ItemToScore],
 ) -> Judged {
     let in_share = |item: &&ItemToScore| {
-        trial.is_some_and(|trial| trial.scorer.is_some() && holds(&trial.challenger, &item.fullname))
+        trial.is_some_and(|trial| trial.scorer.is_some() && holds(&trial.challenger, &item.id))
     };
     let (shared, rest): (Vec<&ItemToScore>, Vec<&ItemToScore>) = items.iter().partition(in_share);
     let mut judged = Judged::default();
     let (scores, _took) = timed(champion, &rest).await;
     for (item, scores) in rest.iter().zip(scores) {
-        judged.decide(item, champion.version(), scores);
+        judged.decide(item, champion, scores);
     }
     let Some(trial) = trial else { return judged };
     let (own, took) = timed(champion, &shared).await;
     judged.health.push(health(champion.version(), &own, took));
     match &trial.scorer {
         None => judged.health.push(HealthEntry {
-            model_version: trial.challenger.model.version.clone(),
+            model: trial.challenger.model.version.clone(),
             items: 0,
             failed: 0,
             load_failures: u64::from(trial.load_failed),
@@ -52,9 +53,9 @@ pub(crate) async fn judge(
         Some(challenger) => {
             let (others, took) = timed(challenger, &shared).await;
             judged.health.push(health(challenger.version(), &others, took));
-            let versions = (champion.version(), challenger.version());
+            let scorers = (champion, challenger);
             for ((item, own), other) in shared.iter().zip(own).zip(others) {
-                judged.compare(item, trial.challenger.mode, versions, (own, other));
+                judged.compare(item, trial.challenger.mode, scorers, (own, other));
             }
         }
     }
@@ -62,7 +63,7 @@ pub(crate) async fn judge(
 }
 
 /// Whether an item belongs to the share of a challenger: always the same items, others for the next challenger.
-fn holds(challenger: &Challenger, item: &Fullname) -> bool {
+fn holds(challenger: &Challenger, item: &ItemId) -> bool {
     let version = challenger.model.version.as_str();
     let digest = Sha256::new().chain_update(version).chain_update([0]).chain_update(item.as_str()).finalize();
     let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
@@ -91,7 +92,7 @@ async fn timed(scorer: &Arc<dyn Scorer>, items: &[&ItemToScore]) -> (Scores, f64
 fn health(model: &ModelVersion, scores: &[Result<TextScores, ScoreError>], milliseconds: f64) -> HealthEntry {
     let failed = scores.iter().filter(|scores| scores.is_err()).count() as u64;
     HealthEntry {
-        model_version: model.clone(),
+        model: model.clone(),
         items: scores.len() as u64 - failed,
         failed,
         load_failures: 0,
@@ -101,12 +102,18 @@ fn health(model: &ModelVersion, scores: &[Result<TextScores, ScoreError>], milli
 
 impl Judged {
     /// One model alone.
-    fn decide(&mut self, item: &ItemToScore, model: &ModelVersion, scores: Result<TextScores, ScoreError>) {
+    fn decide(
+        &mut self,
+        item: &ItemToScore,
+        scorer: &Arc<dyn Scorer>,
+        scores: Result<TextScores, ScoreError>,
+    ) {
         match scores {
-            Ok(scores) => self.predictions.push(prediction(item, scores, model, true)),
+            Ok(scores) => self.predictions.push(prediction(item, scores, scorer, true)),
             Err(error) => {
-                tracing::error!(item = %item.fullname, %model, reason = %error, "the item cannot be scored");
-                self.failed.push(item.fullname.clone());
+                let model = scorer.version();
+                tracing::error!(item = %item.id, %model, reason = %error, "the item cannot be scored");
+                self.failed.push(item.id.clone());
             }
         }
     }
@@ -117,7 +124,7 @@ impl Judged {
         &mut self,
         item: &ItemToScore,
         mode: ChallengerMode,
-        (champion, challenger): (&ModelVersion, &ModelVersion),
+        (champion, challenger): (&Arc<dyn Scorer>, &Arc<dyn Scorer>),
         (own, other): (Result<TextScores, ScoreError>, Result<TextScores, ScoreError>),
     ) {
         let (decides, beside) = match mode {
@@ -138,19 +145,30 @@ impl Judged {
     }
 }
 
-fn prediction(item: &ItemToScore, scores: TextScores, model: &ModelVersion, decides: bool) -> NewPrediction {
+fn prediction(
+    item: &ItemToScore,
+    scores: TextScores,
+    scorer: &Arc<dyn Scorer>,
+    decides: bool,
+) -> NewPrediction {
+    let labels = scorer.labels();
+    let judgment = item.thresholds.judge(labels, &scores.scores);
+    let reached = |(label, score): (&Label, &Probability)| {
+        (item.thresholds.of(label).decide(*score) != Decision::Allow).then(|| label.clone())
+    };
     NewPrediction {
-        fullname: item.fullname.clone(),
+        id: item.id.clone(),
         content_hash: item.content_hash,
-        model_version: model.clone(),
+        model: scorer.version().clone(),
+        decision: judgment.decision,
+        label: judgment.label,
+        flagged_labels: labels.iter().zip(&scores.scores).filter_map(reached).collect(),
         scores: scores.scores,
-        top_score: scores.top,
-        entropy: scores.entropy,
-        decision: item.thresholds.decide(scores.top),
+        policy_id: item.policy_id,
         decides,
         tokens: scores.tokens,
         unknown_tokens: scores.unknown_tokens,
         windows: scores.windows,
-        truncated: scores.truncated,
+        read_whole: !scores.truncated,
     }
 }

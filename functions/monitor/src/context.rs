@@ -4,24 +4,19 @@ use modloop_cloud::{RetrainQueue, sdk_config, secret};
 use modloop_environment::required;
 use modloop_store::{Credentials, Database, DatabaseSettings};
 
-use crate::Settings;
-
 /// What a run needs, built once per process.
 pub struct Context<Q> {
     /// Predictions, reports and episodes.
     pub database: Database,
     /// Where retrain requests go.
     pub requests: Q,
-    /// What the operator set.
-    pub settings: Settings,
 }
 
 /// Counting ten million predictions takes about a minute on a small server.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(120);
+const MAX_STATEMENT: Duration = Duration::from_secs(120);
 
 /// Reads the environment and connects to the database. Any error says what is wrong and what to do.
 pub async fn start() -> anyhow::Result<Context<RetrainQueue>> {
-    let settings = Settings::from_environment()?;
     let queue_url = required("RETRAIN_QUEUE_URL", "set it to the URL of the queue of retrain requests")?;
     let secret_arn = required(
         "DATABASE_SECRET_ARN",
@@ -29,9 +24,9 @@ pub async fn start() -> anyhow::Result<Context<RetrainQueue>> {
     )?;
     let cloud = sdk_config().await;
     let credentials: Credentials = secret(&cloud, &secret_arn).await?;
-    let server = DatabaseSettings::from_environment(credentials)?.with_statement_timeout(LONGEST_STATEMENT);
+    let server = DatabaseSettings::from_environment(credentials)?.with_statement_timeout(MAX_STATEMENT);
     let database = Database::new(server);
     drop(database.session().await?);
-    tracing::info!(window_hours = settings.window.length().as_seconds_f64() / 3600.0, "ready");
-    Ok(Context { database, requests: RetrainQueue::new(&cloud, queue_url), settings })
+    tracing::info!("ready");
+    Ok(Context { database, requests: RetrainQueue::new(&cloud, queue_url) })
 }

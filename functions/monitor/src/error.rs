@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use modloop_cloud::CloudError;
-use modloop_domain::{ModelVersion, SubredditName};
+use modloop_domain::ModelVersion;
 use modloop_store::StoreError;
 
 /// Why a run of the monitor failed, or a part of it did.
@@ -35,14 +35,6 @@ pub enum MonitorError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A stored report says something this release has no word for.
-    #[error("the report on r/{subreddit} cannot be read: {reason}")]
-    Report {
-        /// On which subreddit.
-        subreddit: SubredditName,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// A retrain request could not be sent.
     #[error("the retrain request of episode {episode} was not sent: {source}")]
     Request {
@@ -69,8 +61,7 @@ impl MonitorError {
             MonitorError::Incomplete(failures) => failures.iter().any(MonitorError::is_retryable),
             MonitorError::WindowLength { .. }
             | MonitorError::WindowNotOver { .. }
-            | MonitorError::Baseline { .. }
-            | MonitorError::Report { .. } => false,
+            | MonitorError::Baseline { .. } => false,
         }
     }
 

@@ -1,8 +1,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_store::Window;
+use modloop_store::drift::Window;
 use serde::Deserialize;
 
-use crate::{Hours, MonitorError};
+use crate::MonitorError;
+use crate::settings::hours;
 
 /// What the function is invoked with. The schedule's own event has neither field.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -13,8 +14,12 @@ pub struct Event {
     pub window_hours: Option<f64>,
 }
 
+/// Lengths of a window that somebody may ask for.
+const MIN_HOURS: f64 = 0.02;
+const MAX_HOURS: f64 = 8784.0;
+
 /// A prediction is written a moment after the time it carries.
-const SETTLING: TimeDelta = TimeDelta::minutes(1);
+const SETTLING: TimeDelta = TimeDelta::minutes(2);
 
 /// Two machines do not quite agree on the time.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
@@ -22,10 +27,11 @@ const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 impl Event {
     /// The window to look at. Without an end it is the last whole one: windows lie end to end from 1970 on,
     /// so that every run before the next window is over looks at the same.
-    pub fn window(self, scheduled: Hours, now: DateTime<Utc>) -> Result<Window, MonitorError> {
+    pub fn window(self, scheduled: TimeDelta, now: DateTime<Utc>) -> Result<Window, MonitorError> {
         let length = match self.window_hours {
-            Some(hours) => Hours::new(hours).ok_or(MonitorError::WindowLength { hours })?.length(),
-            None => scheduled.length(),
+            Some(asked) if (MIN_HOURS..=MAX_HOURS).contains(&asked) => hours(asked),
+            Some(hours) => return Err(MonitorError::WindowLength { hours }),
+            None => scheduled,
         };
         let end = match self.window_end {
             Some(end) if end > now + CLOCKS_DIFFER => return Err(MonitorError::WindowNotOver { end, now }),
@@ -51,14 +57,13 @@ mod tests {
 
     fn window(event: &str, now: &str) -> Result<(DateTime<Utc>, DateTime<Utc>), MonitorError> {
         let event: Event = serde_json::from_str(event).expect("an event");
-        let day = Hours::new(24.0).expect("a length");
-        event.window(day, at(now)).map(|window| (window.start, window.end))
+        event.window(TimeDelta::hours(24), at(now)).map(|window| (window.start, window.end))
     }
 
     #[test]
     fn every_run_of_a_day_looks_at_the_day_before() {
         let day = (at("2026-11-21T00:00:00Z"), at("2026-11-22T00:00:00Z"));
-        for now in ["2026-11-22T00:01:00Z", "2026-11-22T12:34:56Z", "2026-11-23T00:00:59Z"] {
+        for now in ["2026-11-22T00:02:00Z", "2026-11-22T12:34:56Z", "2026-11-23T00:01:59Z"] {
             assert_eq!(window("{}", now).expect("a window"), day, "{now}");
         }
     }

@@ -16,6 +16,6 @@ pub use error::MonitorError;
 pub use event::Event;
 pub use handler::handle;
 pub use reference::ReferenceKind;
-pub use request::{RetrainRequest, RetrainRequests};
-pub use settings::{Hours, Settings};
+pub use request::RetrainRequests;
+pub use settings::Settings;
 pub use summary::{Entry, Summary};

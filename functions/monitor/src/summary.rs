@@ -1,11 +1,9 @@
-use modloop_domain::{ModelVersion, SubredditName};
-use modloop_drift::{Finding, Measure, Verdict};
-use modloop_store::{NewReport, StoredReport, Target, Window};
+use modloop_domain::{Community, DriftVerdict, ModelVersion};
+use modloop_drift::{Finding, Measure};
+use modloop_store::drift::{NewReport, StoredReport, Target, Window};
 use modloop_telemetry::Metrics;
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::MonitorError;
 
 /// What the function answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,22 +11,22 @@ pub struct Summary {
     /// What was looked at.
     pub window: Window,
     /// The worst of all; `insufficient` where nothing was predicted.
-    pub verdict: Verdict,
-    /// One for each subreddit and model that decided there.
+    pub verdict: DriftVerdict,
+    /// One for each community and model that decided there.
     pub reports: Vec<Entry>,
     /// How many were sent now.
     pub retrain_requests: usize,
 }
 
-/// The report on one subreddit and model.
+/// The report on one community and model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// Whose items.
-    pub subreddit: SubredditName,
+    pub community: Community,
     /// Which model.
     pub model: ModelVersion,
     /// In one word.
-    pub verdict: Verdict,
+    pub verdict: DriftVerdict,
     /// Windows in a row with a breach, this one included.
     pub breaches: u32,
     /// In one sentence.
@@ -43,11 +41,11 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(target: &Target, verdict: Verdict, report: &NewReport, findings: Vec<Finding>) -> Self {
+    pub(crate) fn new(target: &Target, report: &NewReport, findings: Vec<Finding>) -> Self {
         Self {
-            subreddit: target.subreddit.clone(),
+            community: target.community.clone(),
             model: target.model.clone(),
-            verdict,
+            verdict: report.verdict,
             breaches: report.breaches,
             summary: report.summary.clone(),
             items: report.items,
@@ -56,18 +54,17 @@ impl Entry {
         }
     }
 
-    pub(crate) fn stored(target: &Target, report: StoredReport) -> Result<Self, MonitorError> {
-        let unreadable = |reason| MonitorError::Report { subreddit: target.subreddit.clone(), reason };
-        Ok(Self {
-            subreddit: target.subreddit.clone(),
+    pub(crate) fn stored(target: &Target, report: StoredReport) -> Self {
+        Self {
+            community: target.community.clone(),
             model: target.model.clone(),
-            verdict: report.verdict.parse().map_err(unreadable)?,
+            verdict: report.verdict,
             breaches: report.breaches,
             summary: report.summary,
             items: report.items,
             statistics: report.statistics,
             findings: Vec::new(),
-        })
+        }
     }
 
     /// The worst value over labels of each statistic. The verdict is said with every run, so that an alarm on
@@ -78,8 +75,8 @@ impl Entry {
             values.reduce(if is_better_high(measure) { f64::min } else { f64::max }).unwrap_or(f64::NAN)
         };
         let metrics = Metrics::new("monitor")
-            .dimension("Subreddit", &self.subreddit)
-            .count("DriftVerdict", u64::from(self.verdict == Verdict::Drift));
+            .dimension("Community", &self.community)
+            .count("DriftVerdict", u64::from(self.verdict == DriftVerdict::Drift));
         // Numbers that are NaN are left out.
         let metrics =
             if self.findings.is_empty() { metrics } else { metrics.count("WindowItems", self.items) };
@@ -101,7 +98,7 @@ fn is_better_high(measure: Measure) -> bool {
 
 impl Summary {
     pub(crate) fn new(window: Window) -> Self {
-        Self { window, verdict: Verdict::Insufficient, reports: Vec::new(), retrain_requests: 0 }
+        Self { window, verdict: DriftVerdict::Insufficient, reports: Vec::new(), retrain_requests: 0 }
     }
 
     pub(crate) fn add(&mut self, entry: Entry) {

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use modloop_bundle::{Bundle, pack, unpack};
 use modloop_domain::ModelVersion;
-use modloop_store::NewModel;
+use modloop_store::models::NewModel;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;

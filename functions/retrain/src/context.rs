@@ -2,24 +2,24 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
-use modloop_classifier::ClassifierOptions;
+use modloop_classifier::{BackendChoice, ClassifierOptions};
 use modloop_cloud::{BundleStorage, SdkConfig, TrainingJobs, sdk_config, secret};
 use modloop_domain::ModelVersion;
-use modloop_environment::{optional, required};
-use modloop_labeler::{ApiKey, LabelerSettings};
+use modloop_environment::{optional, parsed, required};
+use modloop_labeler::ApiKey;
 use modloop_registry::{Login, Registry, RegistrySettings};
 use modloop_store::{Credentials, Database, DatabaseSettings};
 
+use url::Url;
+
 use crate::outside::{KeepModels, LabelTexts};
-use crate::{LlmLabeller, Mlflow, NoRegistry, Outside, ServedModels, Settings};
+use crate::{LlmLabeler, Mlflow, NoRegistry, Outside, ServedModels, Settings};
 
 /// What an invocation needs, built once per process.
 pub struct Context {
     /// Runs, samples, labels, switches.
     pub database: Database,
-    /// For the lock on runs, which is a connection of its own.
-    pub database_settings: DatabaseSettings,
-    /// S3, SageMaker, the labeller, MLflow, models at work.
+    /// S3, SageMaker, the labeler, MLflow, models at work.
     pub outside: Outside,
     /// What the operator set.
     pub settings: Settings,
@@ -42,8 +42,7 @@ pub async fn start() -> anyhow::Result<Context> {
     let database_settings = DatabaseSettings::from_environment(credentials)?;
     let outside = outside(&cloud, &settings).await?;
     let context = Context::new(database_settings, outside, settings).await?;
-    tracing::info!(shipped = %context.shipped, permission = context.settings.permission,
-        labeller = context.outside.labeller.is_some(), "ready");
+    tracing::info!(shipped = %context.shipped, labeler = context.outside.labeler.is_some(), "ready");
     Ok(context)
 }
 
@@ -54,33 +53,34 @@ impl Context {
         outside: Outside,
         settings: Settings,
     ) -> anyhow::Result<Self> {
-        let database = Database::new(database_settings.clone());
+        let database = Database::new(database_settings);
         let shipped = crate::bundles::shipped(&settings.shipped_bundle).await?;
         let model = crate::bundles::as_model(&shipped, None);
         database.ask(async |store| store.register_model(&model).await).await?;
         let (shipped, champion_known) = (shipped.version().clone(), AtomicBool::new(false));
-        Ok(Self { database, database_settings, outside, settings, shipped, champion_known })
+        Ok(Self { database, outside, settings, shipped, champion_known })
     }
 }
 
 async fn outside(cloud: &SdkConfig, settings: &Settings) -> anyhow::Result<Outside> {
-    let options = ClassifierOptions::on_all_cores(settings.runtime_library.clone());
+    let backend = parsed("MODLOOP_BACKEND", Some(BackendChoice::Auto), BackendChoice::WORDS)?;
+    let options = ClassifierOptions::on_all_cores(settings.runtime_library.clone()).with_backend(backend);
     Ok(Outside {
         files: Arc::new(BundleStorage::new(cloud)),
         jobs: Arc::new(TrainingJobs::new(cloud)),
-        labeller: labeller(cloud).await?,
+        labeler: labeler(cloud).await?,
         registry: registry(cloud).await?,
         models: Arc::new(ServedModels::new(options)),
     })
 }
 
-async fn labeller(cloud: &SdkConfig) -> anyhow::Result<Option<Arc<dyn LabelTexts>>> {
-    if optional("LABELER_URL")?.is_none() {
-        return Ok(None);
-    }
+async fn labeler(cloud: &SdkConfig) -> anyhow::Result<Option<Arc<dyn LabelTexts>>> {
+    let Some(url) = optional("LABELER_URL")? else { return Ok(None) };
+    let url = Url::parse(&url)
+        .context("LABELER_URL cannot be read; set it to an address such as https://api.openai.com/v1")?;
     let secret_arn = required("LABELER_SECRET_ARN", "set it to the ARN of a secret with {\"api_key\"}")?;
     let key: ApiKey = secret(cloud, &secret_arn).await?;
-    Ok(Some(Arc::new(LlmLabeller::new(LabelerSettings::from_environment()?, key)?)))
+    Ok(Some(Arc::new(LlmLabeler::new(url, key)?)))
 }
 
 async fn registry(cloud: &SdkConfig) -> anyhow::Result<Arc<dyn KeepModels>> {

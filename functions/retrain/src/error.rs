@@ -22,9 +22,9 @@ pub enum RetrainError {
     /// A model that cannot be measured.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
-    /// The labeller gave nothing for any text.
+    /// The labeler gave nothing for any text.
     #[error("no labels: {0}")]
-    Labeller(String),
+    Labeler(String),
     /// A file here.
     #[error("cannot {doing}: {source}")]
     File {
@@ -56,7 +56,7 @@ impl RetrainError {
             Self::Store(error) => error.is_retryable(),
             Self::Cloud(error) => error.is_retryable(),
             Self::Registry(error) => error.is_retryable(),
-            Self::Labeller(_) | Self::File { .. } | Self::BrokenOff(_) => true,
+            Self::Labeler(_) | Self::File { .. } | Self::BrokenOff(_) => true,
             Self::Bundle(_) | Self::Evaluation(_) | Self::Incomplete { .. } | Self::Event(_) => false,
         }
     }

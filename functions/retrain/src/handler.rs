@@ -1,4 +1,5 @@
-use modloop_store::{RequestedBy, RunRequest, RunState};
+use modloop_domain::{RequestedBy, RunState};
+use modloop_store::runs::RunRequest;
 use modloop_telemetry::Metrics;
 use serde::Serialize;
 use serde_json::Value;
@@ -73,12 +74,15 @@ async fn request_run(context: &Context, request: &RunRequest) -> Result<(), Retr
 
 /// Asks for a run when the last one was asked for long enough ago.
 async fn schedule(context: &Context) -> Result<(), RetrainError> {
-    let days = context.settings.run.every_days;
+    let training: modloop_settings::Training =
+        context.database.ask(async |store| store.settings().await).await?;
+    let days = training.every_days;
     if days <= 0.0 {
         return Ok(());
     }
     let last = context.database.ask(async |store| store.runs(1).await).await?;
-    let age = |run: &modloop_store::Run| (chrono::Utc::now() - run.requested_at).as_seconds_f64() / 86_400.0;
+    let age =
+        |run: &modloop_store::runs::Run| (chrono::Utc::now() - run.requested_at).as_seconds_f64() / 86_400.0;
     if last.first().is_some_and(|run| age(run) < days) {
         return Ok(());
     }

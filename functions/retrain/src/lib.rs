@@ -22,7 +22,7 @@ pub use error::RetrainError;
 pub use event::Event;
 pub use handler::{Answer, handle};
 pub use outside::{
-    Files, Jobs, KeepModels, LabelTexts, LlmLabeller, Measure, Measurement, Mlflow, NoRegistry, Outside,
+    Files, Jobs, KeepModels, LabelTexts, LlmLabeler, Measure, Measurement, Mlflow, NoRegistry, Outside,
     RunBudget, ServedModels,
 };
 pub use settings::{RunSettings, Settings, Training};

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::scripted::{Reply, Server, token};
-use modloop_domain::{Fullname, ItemKind};
+use modloop_domain::ItemKind;
+use modloop_reddit::Fullname;
 use modloop_reddit::{Deadline, ItemState, RedditError, Sighting, SubredditProblem};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::scripted::{Reply, Server, reply, token};
-use modloop_domain::{Fullname, SubredditName};
 use modloop_reddit::{Deadline, Page, RedditError, SubredditProblem};
+use modloop_reddit::{Fullname, SubredditName};
 
 const EMPTY: &str = r#"{"kind":"Listing","data":{"after":null,"children":[]}}"#;
 

@@ -84,7 +84,7 @@ async fn faults_on_the_way_are_ridden_out_without_duplicates() {
     let quick = Retries {
         attempts: 8,
         first_wait: std::time::Duration::from_millis(5),
-        longest_wait: std::time::Duration::from_millis(20),
+        max_wait: std::time::Duration::from_millis(20),
     };
     let settings = settings(&proxy.url, Login::None).with_retries(quick);
     let registry = Registry::new(settings).expect("settings");

@@ -31,7 +31,7 @@ async fn a_slow_server_is_not_waited_for() {
 #[tokio::test]
 async fn a_fault_is_retried_and_a_refusal_is_not() {
     let proxy = Proxy::start(&tracking_uri(), |_| Fault::Refused).await;
-    let three = Retries { attempts: 3, first_wait: Duration::from_millis(1), longest_wait: Duration::ZERO };
+    let three = Retries { attempts: 3, first_wait: Duration::from_millis(1), max_wait: Duration::ZERO };
     let broken = settings(&proxy.url, Login::None).with_retries(three);
     let error = Registry::new(broken).expect("settings").experiment().await.expect_err("503");
     assert!(matches!(error, RegistryError::Refused { status: 503, .. }), "{error}");

@@ -3,10 +3,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use modloop_cloud::{CloudError, Sent};
-use modloop_domain::{Fullname, SubredditName};
+use modloop_domain::{Actor, ItemId};
 use modloop_fetch::{Context, Limits, Queue, Report, handle};
 use modloop_local::reddit::{CLIENT_ID, CLIENT_SECRET, Handle, Options, StandIn};
-use modloop_reddit::{Deadline, RedditClient, RedditCredentials, RedditSettings, Retries};
+use modloop_reddit::{
+    Deadline, Fullname, RedditClient, RedditCredentials, RedditSettings, Retries, SubredditName,
+};
 use modloop_store::testing::TestDatabase;
 use modloop_store::{Database, DatabaseSettings};
 
@@ -15,7 +17,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 /// A queue in memory.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryQueue {
-    sent: Arc<Mutex<Vec<Fullname>>>,
+    sent: Arc<Mutex<Vec<ItemId>>>,
     /// Out of order: takes nothing.
     pub(crate) down: bool,
     /// Refuses every third item.
@@ -27,14 +29,14 @@ impl MemoryQueue {
     pub(crate) fn sent(&self) -> HashMap<Fullname, usize> {
         let mut counts = HashMap::new();
         for item in self.sent.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            *counts.entry(item.clone()).or_default() += 1;
+            *counts.entry(item.as_str().parse().expect("a fullname")).or_default() += 1;
         }
         counts
     }
 }
 
 impl Queue for MemoryQueue {
-    async fn send(&self, items: &[Fullname]) -> Result<Sent, CloudError> {
+    async fn send(&self, items: &[ItemId]) -> Result<Sent, CloudError> {
         if self.down {
             return Err(CloudError::Unavailable {
                 what: "sending to the queue".into(),
@@ -72,7 +74,11 @@ impl World {
     }
 
     pub(crate) async fn watch(&self, subreddits: &[SubredditName]) {
-        self.database.store().await.add_subreddits(subreddits).await.expect("added");
+        let store = self.database.store().await;
+        for subreddit in subreddits {
+            let added = store.add_community(&Actor::local("test"), subreddit.community()).await;
+            assert!(added.expect("added"), "{subreddit} was there before");
+        }
     }
 
     /// A pass in a process of its own, with a minute's time.
@@ -101,7 +107,7 @@ impl World {
 
     /// Names of the items for which a condition holds.
     pub(crate) async fn items(&self, condition: &str) -> BTreeSet<Fullname> {
-        let sql = format!("select fullname from items where {condition}");
+        let sql = format!("select id from items where {condition}");
         let rows = self.database.client().await.query(&sql, &[]).await.expect("items");
         rows.iter().map(|row| row.get::<_, &str>(0).parse().expect("a fullname")).collect()
     }
@@ -117,7 +123,7 @@ impl World {
 
     /// Everything on Reddit is stored, and everything stored was queued.
     pub(crate) async fn assert_complete(&self) {
-        assert_eq!(self.items("scrubbed_at is null").await, self.expected());
+        assert_eq!(self.items("content_hash is not null").await, self.expected());
         assert_eq!(self.items("pending_since is not null and queued_at is null").await, BTreeSet::new());
         assert_eq!(self.queue.sent().into_keys().collect::<BTreeSet<_>>(), self.expected());
     }

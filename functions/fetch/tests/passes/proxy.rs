@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use modloop_cloud::{CloudError, Sent};
-use modloop_domain::Fullname;
+use modloop_domain::ItemId;
 use modloop_fetch::Queue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,7 +42,7 @@ impl Death {
 pub(crate) struct MortalQueue(pub(crate) MemoryQueue, pub(crate) Arc<Death>);
 
 impl Queue for MortalQueue {
-    async fn send(&self, items: &[Fullname]) -> Result<Sent, CloudError> {
+    async fn send(&self, items: &[ItemId]) -> Result<Sent, CloudError> {
         self.1.step().await;
         let sent = self.0.send(items).await;
         self.1.step().await;

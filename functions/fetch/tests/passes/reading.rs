@@ -26,8 +26,8 @@ async fn the_answer_is_json_without_anybodys_text() {
     let report = world.pass().await;
     let answer = serde_json::to_value(&report).expect("JSON");
     assert_eq!(answer["new"], world.expected().len());
-    assert_eq!(answer["subreddits"].as_array().map(Vec::len), Some(3));
-    assert_eq!(answer["subreddits"][0]["unfinished"], false);
+    assert_eq!(answer["communities"].as_array().map(Vec::len), Some(3));
+    assert_eq!(answer["communities"][0]["unfinished"], false);
     let malformed = world.reddit.expected().malformed;
     assert_eq!(answer["bad_items"].as_array().map(Vec::len), Some(malformed));
     assert!(answer["bad_items"][0]["name"].as_str().is_some_and(|name| name.starts_with("t1_")), "{answer}");
@@ -46,7 +46,7 @@ async fn a_page_limit_leaves_a_gap_that_later_passes_close() {
         let report = world.pass().await;
         assert!(report.failure.is_none(), "{report:?}");
         passes += 1;
-        let unfinished = report.subreddits.iter().any(|subreddit| subreddit.reading.unfinished);
+        let unfinished = report.communities.iter().any(|subreddit| subreddit.reading.unfinished);
         // 165 comments are nine pages of each subreddit: four, four, and one more with the new top.
         assert_eq!(unfinished, passes < 3, "pass {passes}");
         if !unfinished {
@@ -88,7 +88,7 @@ async fn faults_lose_nothing() {
     let mut world = World::new(Options::all_at_once(1).with_faults(faults)).await;
     world.limits.pages = 20;
     let report = world.pass().await;
-    assert!(report.failure.is_none() && report.failed_subreddits() == 0, "{report:?}");
+    assert!(report.failure.is_none() && report.failed_communities() == 0, "{report:?}");
     assert_eq!(world.reddit.stats().faults.len(), 5, "every kind: {:?}", world.reddit.stats());
     world.assert_complete().await;
 }

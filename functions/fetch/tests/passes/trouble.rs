@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
-use modloop_domain::SubredditName;
 use modloop_fetch::{FetchError, deadline, handle};
 use modloop_local::reddit::Options;
 use modloop_reddit::Deadline;
+use modloop_reddit::SubredditName;
 
 use crate::fixture::World;
 
@@ -16,20 +16,20 @@ async fn a_broken_subreddit_does_not_stop_the_others() {
     let report = world.pass().await;
     assert!(report.failure.is_none());
     world.assert_complete().await;
-    assert_eq!((report.subreddits.len(), report.failed_subreddits()), (6, 3));
+    assert_eq!((report.communities.len(), report.failed_communities()), (6, 3));
     let told = |name: &str| {
-        let entry = report.subreddits.iter().find(|subreddit| subreddit.name.as_str() == name);
-        entry.and_then(|subreddit| subreddit.error.clone()).unwrap_or_default()
+        let entry = report.communities.iter().find(|community| community.name.name().as_str() == name);
+        entry.and_then(|community| community.error.clone()).unwrap_or_default()
     };
     assert!(told("private_club").contains("private"), "{}", told("private_club"));
     assert!(told("banned_corner").contains("banned"), "{}", told("banned_corner"));
     assert!(told("a_misspelt_name").contains("check the spelling"), "{}", told("a_misspelt_name"));
 
     let status = world.database.store().await.status().await.expect("a status");
-    for subreddit in status.subreddits {
-        let is_broken = broken.contains(&subreddit.name);
-        assert_eq!(subreddit.last_error.is_some(), is_broken, "{}", subreddit.name);
-        assert_eq!(subreddit.last_fetched_at.is_none(), is_broken, "{}", subreddit.name);
+    for community in status.communities {
+        let is_broken = broken.iter().any(|name| *name.community() == community.name);
+        assert_eq!(community.last_error.is_some(), is_broken, "{}", community.name);
+        assert_eq!(community.last_fetched_at.is_none(), is_broken, "{}", community.name);
     }
 }
 
@@ -63,10 +63,10 @@ async fn refused_items_are_sent_again() {
 async fn what_is_never_scored_is_queued_again() {
     let world = World::new(Options::all_at_once(1)).await;
     world.pass().await;
-    world.sql("update items set pending_since = null where fullname like 't1%'").await;
+    world.sql("update items set pending_since = null where id like 't1%'").await;
     world.sql("update items set queued_at = queued_at - interval '16 minutes'").await;
     let report = world.pass().await;
-    assert_eq!(report.requeued, world.items("fullname like 't3%'").await.len());
+    assert_eq!(report.requeued, world.items("id like 't3%'").await.len());
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use modloop_classifier::{ScoreError, TextScores};
-use modloop_domain::{ItemText, ModelVersion, Probability};
+use modloop_domain::{ItemText, Label, ModelVersion, Probability};
 use modloop_inference::{Context, LoadModel, ModelError, Models, Report, Scorer, Source, handle};
+use modloop_store::Database;
+use modloop_store::models::NewModel;
 use modloop_store::testing::TestDatabase;
-use modloop_store::{Database, NewModel};
 use serde_json::json;
 
 /// Texts that hold this word fail, as a text that the tokenizer gives up on would.
@@ -18,6 +19,7 @@ pub(crate) const BAD: &str = "bad";
 /// A model that judges by single words and remembers what it was given.
 pub(crate) struct FakeScorer {
     version: ModelVersion,
+    labels: Vec<Label>,
     pub(crate) seen: Mutex<Vec<String>>,
     /// Runs before the first text is scored: what happens elsewhere meanwhile.
     meanwhile: Box<dyn Fn() + Send + Sync>,
@@ -30,13 +32,18 @@ impl FakeScorer {
 
     pub(crate) fn with(version: &str, meanwhile: impl Fn() + Send + Sync + 'static) -> Self {
         let version = version.parse().expect("a version");
-        Self { version, seen: Mutex::default(), meanwhile: Box::new(meanwhile) }
+        let labels = vec!["hate".parse().expect("a label")];
+        Self { version, labels, seen: Mutex::default(), meanwhile: Box::new(meanwhile) }
     }
 }
 
 impl Scorer for FakeScorer {
     fn version(&self) -> &ModelVersion {
         &self.version
+    }
+
+    fn labels(&self) -> &[Label] {
+        &self.labels
     }
 
     fn score(&self, texts: &[&str]) -> Vec<Result<TextScores, ScoreError>> {
@@ -99,8 +106,8 @@ impl Fixture {
         Self { context, loader, database }
     }
 
-    pub(crate) async fn comment(&self, fullname: &str, body: &str) {
-        self.database.insert_item("rust", fullname, &ItemText::new(None, body)).await;
+    pub(crate) async fn comment(&self, id: &str, body: &str) {
+        self.database.insert_item("rust", id, &ItemText::new(None, body)).await;
     }
 
     pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
@@ -109,7 +116,11 @@ impl Fixture {
 
     /// Model and decision of every prediction, by item.
     pub(crate) async fn predictions(&self) -> Vec<(String, String, String)> {
-        let sql = "select fullname, model_version, decision from predictions order by 1, 2";
+        let sql = "select p.item_id, m.version, coalesce(d.outcome, '-')
+            from predictions p join models m on m.id = p.model_id
+                left join decisions d on d.part = p.part and d.item_id = p.item_id
+                    and d.content_hash = p.content_hash and d.model_id = p.model_id
+            order by 1, 2";
         let rows = self.database.client().await.query(sql, &[]).await.expect("reads");
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
     }

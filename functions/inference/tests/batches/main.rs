@@ -1,5 +1,6 @@
 //! Whole batches against a real Postgres, with a model that does what each test needs.
 
+mod answers;
 mod fixture;
 mod hostile;
 mod logs;

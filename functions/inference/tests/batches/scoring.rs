@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use modloop_store::Recorded;
+use modloop_store::predictions::Recorded;
 
 use crate::fixture::{FakeScorer, Fixture, UNSCORABLE, done_before, event, failures, messages};
 
@@ -25,7 +25,7 @@ async fn poison_and_an_unscorable_text_fail_alone() {
     let function = Fixture::new().await;
     function.comment("t1_1", "fine").await;
     function.comment("t1_2", UNSCORABLE).await;
-    let bodies = [r#"{"item":"t1_1"}"#, "not json", r#"{"item":"t1_2"}"#, r#"{"item":"t5_9"}"#, ""];
+    let bodies = [r#"{"item":"t1_1"}"#, "not json", r#"{"item":"t1_2"}"#, r#"{"item":"t1 9"}"#, ""];
     let report = function.handle(event(&bodies)).await;
     assert_eq!(failures(&report), ["m1", "m2", "m3", "m4"]);
     assert_eq!((report.poison, report.failed(), report.recorded().inserted), (3, 1, 1));
@@ -65,7 +65,7 @@ async fn a_batch_delivered_again_changes_nothing() {
 async fn items_that_are_gone_are_done() {
     let function = Fixture::new().await;
     function.comment("t1_1", "deleted by its author").await;
-    function.database.scrub_item("t1_1").await;
+    function.database.delete_text("t1_1").await;
     let report = function.handle(messages(&["t1_1", "t3_never"])).await;
     assert_eq!((failures(&report).len(), done_before(&report)), (0, 2));
     assert!(function.predictions().await.is_empty());

@@ -25,6 +25,20 @@ fn a_missing_variable_is_named() {
 }
 
 #[test]
+fn an_unknown_backend_is_refused_with_the_words_that_may_stand_there() {
+    let reason = refusal(&[
+        ("DATABASE_SECRET_ARN", Path::new("arn:aws:secretsmanager:eu-west-1:1:secret:database")),
+        ("BUNDLE_DIR", Path::new("/nowhere")),
+        ("ORT_DYLIB_PATH", Path::new("/nowhere/libonnxruntime.so")),
+        ("MODLOOP_BACKEND", Path::new("gpu")),
+    ]);
+    assert!(
+        reason.contains("MODLOOP_BACKEND") && reason.contains("auto, kernels or onnxruntime"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn a_missing_runtime_library_and_a_broken_bundle_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let bundle = bundle(&folder.path().join("bundle"), "v1", 3);
@@ -33,6 +47,8 @@ fn a_missing_runtime_library_and_a_broken_bundle_are_named() {
         ("DATABASE_SECRET_ARN", Path::new("arn:aws:secretsmanager:eu-west-1:1:secret:database")),
         ("BUNDLE_DIR", bundle.dir()),
         ("ORT_DYLIB_PATH", nowhere),
+        // The kernels look for no library.
+        ("MODLOOP_BACKEND", Path::new("onnxruntime")),
         ("AWS_REGION", Path::new("eu-west-1")),
         ("AWS_ACCESS_KEY_ID", Path::new("none")),
         ("AWS_SECRET_ACCESS_KEY", Path::new("none")),

@@ -10,8 +10,9 @@ use crate::fixture::{FakeScorer, Fixture, messages, register};
 const URI: &str = "s3://bundles/v2.tar.gz";
 
 async fn point_champion_at(function: &Fixture, version: &str) {
-    let sql = "insert into model_aliases (alias, model_version, mode) values ('champion', $1, 'champion')
-        on conflict (alias) do update set model_version = excluded.model_version";
+    let sql = "insert into model_aliases (alias, model_id, mode)
+        select 'champion', id, 'champion' from models where version = $1
+        on conflict (alias) do update set model_id = excluded.model_id";
     function.database.client().await.execute(sql, &[&version]).await.expect("switched");
 }
 

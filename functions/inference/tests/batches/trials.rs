@@ -22,8 +22,8 @@ async fn on_trial(mode: &str, share: f32, challenger: Arc<dyn Scorer>) -> Fixtur
 }
 
 async fn point(function: &Fixture, mode: &str, share: f32) {
-    let sql =
-        "insert into model_aliases (alias, model_version, mode, share) values ('challenger', 'v2', $1, $2)
+    let sql = "insert into model_aliases (alias, model_id, mode, share)
+               select 'challenger', id, $1, $2 from models where version = 'v2'
                on conflict (alias) do update set mode = excluded.mode, share = excluded.share";
     function.database.client().await.execute(sql, &[&mode, &share]).await.expect("switched");
 }
@@ -39,13 +39,14 @@ async fn score(function: &Fixture, names: &[String], text: &str) {
 /// Items that a model decided, and items that it scored beside the other.
 async fn counts(function: &Fixture, model: &str) -> (i64, i64) {
     let sql = "select count(*) filter (where decides), count(*) filter (where not decides)
-               from predictions where model_version = $1";
+               from predictions p join models m on m.id = p.model_id where m.version = $1";
     let row = function.database.client().await.query_one(sql, &[&model]).await.expect("counts");
     (row.get(0), row.get(1))
 }
 
 async fn health(function: &Fixture, model: &str) -> (i64, i64, i64) {
-    let sql = "select items, failed, load_failures from trial_health where model_version = $1";
+    let sql = "select sum(items)::bigint, sum(failed)::bigint, sum(load_failures)::bigint
+               from trial_health h join models m on m.id = h.model_id where m.version = $1";
     let row = function.database.client().await.query_one(sql, &[&model]).await.expect("a row");
     (row.get(0), row.get(1), row.get(2))
 }
@@ -83,6 +84,9 @@ async fn an_item_keeps_its_decision_where_the_challenger_cannot_score_it() {
     impl Scorer for Broken {
         fn version(&self) -> &modloop_domain::ModelVersion {
             self.0.version()
+        }
+        fn labels(&self) -> &[modloop_domain::Label] {
+            self.0.labels()
         }
         fn score(
             &self,
@@ -134,7 +138,7 @@ async fn a_challenger_that_takes_over_is_not_loaded_again() {
     let function = on_trial("canary", 1.0, Arc::new(FakeScorer::new("v2"))).await;
     score(&function, &["t1_1".into()], "fine").await;
     let promote = "delete from model_aliases;
-        insert into model_aliases (alias, model_version, mode) values ('champion', 'v2', 'champion')";
+        insert into model_aliases (alias, model_id, mode) select 'champion', id, 'champion' from models where version = 'v2'";
     function.database.client().await.batch_execute(promote).await.expect("switched");
     score(&function, &["t1_2".into()], "fine").await;
     assert_eq!(counts(&function, "v2").await, (2, 0));

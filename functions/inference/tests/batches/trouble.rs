@@ -55,7 +55,7 @@ async fn an_item_edited_while_it_is_scored_stays_due() {
 
 #[tokio::test]
 async fn an_item_deleted_while_it_is_scored_leaves_nothing() {
-    let function = while_scoring(|database| async move { database.scrub_item("t1_1").await }).await;
+    let function = while_scoring(|database| async move { database.delete_text("t1_1").await }).await;
     function.comment("t1_1", "fine").await;
     let report = function.handle(messages(&["t1_1"])).await;
     assert_eq!((failures(&report).len(), report.recorded().superseded), (0, 1));

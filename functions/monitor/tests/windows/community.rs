@@ -4,31 +4,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use modloop_bundle::{Baseline, Chunk, GRID};
 use modloop_cloud::CloudError;
-use modloop_domain::{Decision, ItemText, Label, Probability};
+use modloop_domain::{Actor, Decision, DriftRequest, ItemText, Label, Probability};
 use modloop_drift::Policy;
-use modloop_monitor::{
-    Context, Event, Hours, MonitorError, RetrainRequest, RetrainRequests, Settings, Summary, handle,
-};
+use modloop_monitor::{Context, Event, MonitorError, RetrainRequests, Summary, handle};
+use modloop_store::Database;
+use modloop_store::models::NewModel;
 use modloop_store::testing::TestDatabase;
-use modloop_store::{Database, NewModel};
 use serde_json::json;
 
 /// A database with a model `v1`, and a monitor that looks at it.
 pub(crate) struct Community {
     pub(crate) database: TestDatabase,
     pub(crate) requests: Queue,
-    settings: Settings,
 }
 
 /// A queue that remembers what it was sent, and fails when told to.
 #[derive(Default)]
 pub(crate) struct Queue {
-    sent: Mutex<Vec<RetrainRequest>>,
+    sent: Mutex<Vec<DriftRequest>>,
     fails: AtomicBool,
 }
 
 impl Queue {
-    pub(crate) fn sent(&self) -> Vec<RetrainRequest> {
+    pub(crate) fn sent(&self) -> Vec<DriftRequest> {
         self.sent.lock().expect("no test panicked with it").clone()
     }
 
@@ -38,7 +36,7 @@ impl Queue {
 }
 
 impl RetrainRequests for &Queue {
-    async fn send(&self, request: &RetrainRequest) -> Result<(), CloudError> {
+    async fn send(&self, request: &DriftRequest) -> Result<(), CloudError> {
         if self.fails.swap(false, Ordering::SeqCst) {
             return Err(CloudError::Unavailable { what: "the queue".into(), reason: "it is down".into() });
         }
@@ -69,11 +67,16 @@ fn baseline() -> Baseline {
             let score = u.powi(4) as f32;
             let p = Probability::new(score).expect("a probability");
             let unknown = u32::from(i % 50 == 0);
-            chunk.record([(&label(), p)], 4.0 * score * (1.0 - score), Decision::Allow, 5 + i % 60, unknown);
+            chunk.record([(&label(), p)], entropy(score), Decision::Allow, 5 + i % 60, unknown);
         }
         chunk
     };
     Baseline { grid: GRID, chunks: (0..12).map(chunk).collect() }
+}
+
+/// In bits.
+fn entropy(p: f32) -> f32 {
+    if p <= 0.0 || p >= 1.0 { 0.0 } else { -(p * p.log2() + (1.0 - p) * (1.0 - p).log2()) }
 }
 
 impl Community {
@@ -87,30 +90,36 @@ impl Community {
             bundle_uri: None,
         };
         database.store().await.register_model(&model).await.expect("registered");
-        let settings =
-            Settings { window: Hours::new(24.0).expect("a length"), reference_items: 2000, policy };
-        Self { database, requests: Queue::default(), settings }
+        let monitor = json!({
+            "min_items": policy.minimum_items, "breaches": policy.breaches,
+            "cooldown_hours": policy.cooldown.num_hours(),
+        });
+        let changed =
+            database.store().await.change_settings(&Actor::local("test"), "monitor", &monitor).await;
+        changed.expect("changed");
+        Self { database, requests: Queue::default() }
     }
 
     /// `n` predictions of `v1` spread over an hour from `start` on, scores like u^power. One item with many
     /// texts serves them all.
-    pub(crate) async fn predict(&self, subreddit: &str, start: DateTime<Utc>, n: i64, power: f64) {
-        let item = format!("t1_{subreddit}");
-        self.database.insert_item(subreddit, &item, &ItemText::new(None, "text")).await;
+    pub(crate) async fn predict(&self, community: &str, start: DateTime<Utc>, n: i64, power: f64) {
+        let item = format!("t1_{community}");
+        self.database.insert_item(community, &item, &ItemText::new(None, "text")).await;
         let predicted = self
             .database
             .client()
             .await
             .execute(
-                "insert into predictions (fullname, content_hash, model_version, subreddit_id, scores, top_score,
-                     entropy, decision, decides, tokens, unknown_tokens, windows, scored_at)
-                 select $1, sha256(($1 || $2::timestamptz::text || n)::bytea), 'v1',
-                     (select subreddit_id from items where fullname = $1), array[p], p, 4 * p * (1 - p), 'allow',
-                     true, 5 + n % 60, case when n % 50 = 0 then 1 else 0 end, 1,
-                     $2::timestamptz + n * interval '1 second'
-                 from generate_series(0, $3::bigint - 1) n cross join lateral (
+                "insert into predictions (part, item_id, content_hash, model_id, community_id, scores, live,
+                     decides, tokens, unknown_tokens, windows, read_whole, scored_at)
+                 select i.part, i.id, substr(sha256((i.id || $2::timestamptz::text || n)::bytea), 1, 16), m.id,
+                     i.community_id, array[p], true, true, 5 + n % 60,
+                     case when n % 50 = 0 then 1 else 0 end, 1, true, $2::timestamptz + n * interval '1 second'
+                 from items i cross join models m cross join generate_series(0, $3::bigint - 1) n
+                     cross join lateral (
                      select (power((n * 0.618033988749895::float8 + 0.123) - floor(n * 0.618033988749895::float8
-                         + 0.123), $4::float8))::real as p) s",
+                         + 0.123), $4::float8))::real as p) s
+                 where i.id = $1 and m.version = 'v1'",
                 &[&item, &start, &n, &power],
             )
             .await;
@@ -120,7 +129,7 @@ impl Community {
     /// Looks at the window of one day, long after it.
     pub(crate) async fn monitor(&self, of: i64) -> Result<Summary, MonitorError> {
         let database = Database::new(self.database.settings().clone());
-        let context = Context { database, requests: &self.requests, settings: self.settings };
+        let context = Context { database, requests: &self.requests };
         let event = Event { window_end: Some(day(of + 1)), window_hours: None };
         handle(&context, event, day(28)).await
     }
@@ -129,14 +138,14 @@ impl Community {
         self.database.client().await.batch_execute(statements).await.expect(statements);
     }
 
-    /// Subreddit and verdict of every report, in the order they were written.
+    /// Community and verdict of every report, in the order they were written.
     pub(crate) async fn reports(&self) -> Vec<(String, String)> {
         let rows = self
             .database
             .client()
             .await
             .query(
-                "select s.name, r.verdict from drift_reports r join subreddits s on s.id = r.subreddit_id
+                "select s.name, r.verdict from drift_reports r join communities s on s.id = r.community_id
                  order by r.id",
                 &[],
             )

@@ -4,11 +4,12 @@ mod community;
 
 use chrono::TimeDelta;
 use community::{Community, day, policy};
-use modloop_drift::{Policy, Verdict};
+use modloop_domain::DriftVerdict;
+use modloop_drift::Policy;
 use modloop_monitor::{MonitorError, Summary};
 use serde_json::json;
 
-fn only(summary: &Summary) -> (Verdict, u32, &str) {
+fn only(summary: &Summary) -> (DriftVerdict, u32, &str) {
     assert_eq!(summary.reports.len(), 1, "{summary:?}");
     let report = &summary.reports[0];
     (report.verdict, report.breaches, report.summary.as_str())
@@ -19,8 +20,11 @@ async fn a_quiet_subreddit_gets_no_verdict() {
     let community = Community::new(policy()).await;
     community.predict("rust", day(1), 199, 4.0).await;
     let summary = community.monitor(1).await.expect("monitored");
-    assert_eq!(only(&summary), (Verdict::Insufficient, 0, "too few items in the window: 199 of 200 needed"));
-    assert_eq!(summary.verdict, Verdict::Insufficient);
+    assert_eq!(
+        only(&summary),
+        (DriftVerdict::Insufficient, 0, "too few items in the window: 199 of 200 needed")
+    );
+    assert_eq!(summary.verdict, DriftVerdict::Insufficient);
 }
 
 #[tokio::test]
@@ -28,7 +32,7 @@ async fn a_window_without_predictions_has_no_report() {
     let community = Community::new(policy()).await;
     community.predict("rust", day(1), 300, 4.0).await;
     let summary = community.monitor(2).await.expect("monitored");
-    assert_eq!((summary.verdict, summary.reports.len()), (Verdict::Insufficient, 0));
+    assert_eq!((summary.verdict, summary.reports.len()), (DriftVerdict::Insufficient, 0));
 }
 
 #[tokio::test]
@@ -37,7 +41,7 @@ async fn what_looks_like_the_baseline_is_stable() {
     community.predict("rust", day(1), 500, 4.0).await;
     let summary = community.monitor(1).await.expect("monitored");
     let (verdict, breaches, sentence) = only(&summary);
-    assert_eq!((verdict, breaches), (Verdict::Stable, 0), "{sentence}");
+    assert_eq!((verdict, breaches), (DriftVerdict::Stable, 0), "{sentence}");
     let report = &summary.reports[0];
     assert_eq!((report.items, &report.statistics["reference"]), (500, &json!("model")));
     assert!(report.statistics["findings"].as_array().is_some_and(|f| f.len() >= 10), "{report:?}");
@@ -52,22 +56,25 @@ async fn drift_is_found_when_it_lasts_and_requested_once() {
 
     let first = community.monitor(1).await.expect("monitored");
     let (verdict, breaches, sentence) = only(&first);
-    assert_eq!((verdict, breaches), (Verdict::Warning, 1));
+    assert_eq!((verdict, breaches), (DriftVerdict::Warning, 1));
     assert!(sentence.contains("of hate rose") && sentence.contains("threshold"), "{sentence}");
     assert_eq!(community.requests.sent(), []);
 
     let second = community.monitor(2).await.expect("monitored");
-    assert_eq!((only(&second).0, only(&second).1, second.retrain_requests), (Verdict::Drift, 2, 1));
+    assert_eq!((only(&second).0, only(&second).1, second.retrain_requests), (DriftVerdict::Drift, 2, 1));
     let again = community.monitor(2).await.expect("monitored");
-    assert_eq!((again.verdict, again.retrain_requests), (Verdict::Drift, 0));
+    assert_eq!((again.verdict, again.retrain_requests), (DriftVerdict::Drift, 0));
     assert_eq!(again.reports[0].summary, second.reports[0].summary);
     assert_eq!(community.reports().await.len(), 2, "one report a window");
 
     let sent = community.requests.sent();
     assert_eq!(sent.len(), 1, "{sent:?}");
     let request = serde_json::to_value(&sent[0]).expect("JSON");
-    assert_eq!((&request["subreddit"], &request["model_version"]), (&json!("rust"), &json!("v1")));
-    assert_eq!(request["window"], json!({"start": "2026-11-02T00:00:00Z", "end": "2026-11-03T00:00:00Z"}));
+    assert_eq!((&request["community"], &request["model"]), (&json!("r/rust"), &json!("v1")));
+    assert_eq!(
+        (&request["window_start"], &request["window_end"]),
+        (&json!("2026-11-02T00:00:00Z"), &json!("2026-11-03T00:00:00Z"))
+    );
     assert!(
         request["episode"].is_i64() && request["reason"].as_str().is_some_and(|r| r.contains("threshold"))
     );
@@ -109,15 +116,15 @@ async fn an_episode_ends_when_stable_and_the_next_one_waits_for_the_cool_down() 
         community.predict("rust", day(at), 500, power).await;
     }
     let verdict = async |at| community.monitor(at).await.expect("monitored").verdict;
-    assert_eq!(verdict(1).await, Verdict::Drift);
+    assert_eq!(verdict(1).await, DriftVerdict::Drift);
     assert_eq!(community.open_episodes().await, 1);
-    assert_eq!(verdict(2).await, Verdict::Stable);
+    assert_eq!(verdict(2).await, DriftVerdict::Stable);
     assert_eq!(community.open_episodes().await, 0);
 
     let resting = community.monitor(3).await.expect("monitored");
-    assert_eq!(only(&resting).0, Verdict::Warning);
+    assert_eq!(only(&resting).0, DriftVerdict::Warning);
     assert!(only(&resting).2.ends_with("(cooling down until 2026-11-05 00:00 UTC)"), "{resting:?}");
-    assert_eq!(verdict(4).await, Verdict::Drift);
+    assert_eq!(verdict(4).await, DriftVerdict::Drift);
     assert_eq!(community.requests.sent().len(), 2);
 }
 
@@ -132,7 +139,7 @@ async fn few_items_neither_count_nor_end_a_row() {
         community.monitor(2).await.expect("monitored").verdict,
         community.monitor(3).await.expect("monitored").verdict,
     ];
-    assert_eq!(verdicts, [Verdict::Warning, Verdict::Insufficient, Verdict::Drift]);
+    assert_eq!(verdicts, [DriftVerdict::Warning, DriftVerdict::Insufficient, DriftVerdict::Drift]);
 }
 
 #[tokio::test]
@@ -145,12 +152,12 @@ async fn a_community_is_compared_with_itself_once_it_is_known() {
     let before = community.monitor(2).await.expect("monitored");
     assert_eq!(
         (before.verdict, &before.reports[0].statistics["reference"]),
-        (Verdict::Warning, &json!("model"))
+        (DriftVerdict::Warning, &json!("model"))
     );
     let known = community.monitor(3).await.expect("monitored");
-    assert_eq!(known.reports[0].statistics["reference"], json!("subreddit"));
+    assert_eq!(known.reports[0].statistics["reference"], json!("community"));
     assert_eq!(known.reports[0].statistics["reference_items"], json!(2000));
-    assert_eq!(known.verdict, Verdict::Stable, "{}", known.reports[0].summary);
+    assert_eq!(known.verdict, DriftVerdict::Stable, "{}", known.reports[0].summary);
 }
 
 #[tokio::test]
@@ -159,16 +166,16 @@ async fn labels_show_a_model_that_is_wrong() {
     community.predict("rust", day(1), 500, 4.0).await;
     community
         .sql(
-            "insert into labels (fullname, content_hash, label, value, source)
-             select fullname, content_hash, 'hate', false, 'human' from predictions
-             where top_score >= 0.5 limit 40",
+            "insert into labels (item_id, content_hash, label, value, kind, actor)
+             select item_id, content_hash, 'hate', false, 'person', 'local:alice' from predictions
+             where scores[1] >= 0.5 limit 40",
         )
         .await;
     let summary = community.monitor(1).await.expect("monitored");
     let (verdict, _, sentence) = only(&summary);
-    assert_eq!(verdict, Verdict::Warning);
+    assert_eq!(verdict, DriftVerdict::Warning);
     assert!(sentence.contains("measured") && sentence.contains("of hate fell from 0."), "{sentence}");
-    assert_eq!(summary.reports[0].statistics["labelled"]["hate"]["false_positives"], json!(40));
+    assert_eq!(summary.reports[0].statistics["labeled"]["hate"]["false_positives"], json!(40));
 }
 
 #[tokio::test]
@@ -179,7 +186,7 @@ async fn one_broken_model_does_not_stop_the_others() {
     community
         .sql(
             "insert into models (version, labels, baseline) values ('v0', '{hate}', '{\"chunks\": 7}');
-             update predictions set model_version = 'v0' where fullname = 't1_cats'",
+             update predictions set model_id = (select id from models where version = 'v0') where item_id = 't1_cats'",
         )
         .await;
     let error = community.monitor(1).await.expect_err("no baseline for v0");
@@ -194,5 +201,5 @@ async fn a_restart_of_postgres_loses_nothing() {
     community.predict("rust", day(1), 500, 4.0).await;
     community.monitor(2).await.expect("monitored");
     community.database.terminate_connections().await;
-    assert_eq!(community.monitor(1).await.expect("monitored").verdict, Verdict::Stable);
+    assert_eq!(community.monitor(1).await.expect("monitored").verdict, DriftVerdict::Stable);
 }

@@ -1,5 +1,6 @@
 use modloop_labeler::{Budget, BudgetError, BudgetLimit, Spend as Cost};
-use modloop_store::{Database, Limit, Reservation, Spend, StoreError};
+use modloop_store::budget::{Limit, Reservation, Spend};
+use modloop_store::{Database, StoreError};
 
 /// The budget of one run and of the month, kept in the database.
 pub struct RunBudget<'a> {
@@ -18,7 +19,7 @@ impl<'a> RunBudget<'a> {
     ) -> Result<Self, StoreError> {
         let month = database.session().await?.month().await?;
         let limits =
-            [Limit { period: Self::period(run), most: of_run }, Limit { period: month, most: of_month }];
+            [Limit { period: Self::period(run), max: of_run }, Limit { period: month, max: of_month }];
         Ok(Self { database, run, limits })
     }
 
@@ -31,9 +32,9 @@ impl<'a> RunBudget<'a> {
 impl Budget for RunBudget<'_> {
     type Reservation = Reservation;
 
-    async fn reserve(&self, most: Cost) -> Result<Reservation, BudgetError> {
+    async fn reserve(&self, max: Cost) -> Result<Reservation, BudgetError> {
         let session = self.database.session().await.map_err(unavailable)?;
-        let reserved = session.reserve(self.run, &self.limits, spend(most)).await.map_err(unavailable)?;
+        let reserved = session.reserve(self.run, &self.limits, spend(max)).await.map_err(unavailable)?;
         reserved.ok_or(BudgetError::Exhausted(BudgetLimit::RunOrMonth))
     }
 

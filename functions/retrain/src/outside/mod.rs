@@ -1,4 +1,4 @@
-//! What lies outside: S3, SageMaker, the labeller, MLflow, models at work. Each is a trait with the few calls
+//! What lies outside: S3, SageMaker, the labeler, MLflow, models at work. Each is a trait with the few calls
 //! that a run makes, so that tests can cut every one of them off before and after it takes effect.
 
 mod budget;
@@ -14,13 +14,13 @@ use modloop_bundle::Bundle;
 use modloop_cloud::{BundleStorage, CloudError, JobStatus, TrainingJob, TrainingJobs};
 use modloop_domain::{Label, ModelVersion};
 use modloop_evaluation::DevLine;
-use modloop_labeler::{Outcome, Unlabelled};
+use modloop_labeler::{Outcome, Unlabeled};
 use modloop_registry::{RegistryError, RunInfo};
 
 use crate::RetrainError;
 
 pub use budget::RunBudget;
-pub use labels::LlmLabeller;
+pub use labels::LlmLabeler;
 pub use measure::{Measurement, ServedModels};
 pub use registry::{Mlflow, NoRegistry};
 
@@ -32,7 +32,7 @@ pub struct Outside {
     /// SageMaker.
     pub jobs: Arc<dyn Jobs>,
     /// The LLM; without one only people label.
-    pub labeller: Option<Arc<dyn LabelTexts>>,
+    pub labeler: Option<Arc<dyn LabelTexts>>,
     /// MLflow.
     pub registry: Arc<dyn KeepModels>,
     /// ONNX Runtime.
@@ -57,13 +57,21 @@ pub trait Jobs {
     async fn create(&self, job: &TrainingJob) -> Result<bool, CloudError>;
     /// How a job stands; `None` where there is none.
     async fn describe(&self, name: &str) -> Result<Option<JobStatus>, CloudError>;
+    /// Stops a job; one that is over or was never started is stopped already.
+    async fn stop(&self, name: &str) -> Result<(), CloudError>;
 }
 
 /// Labels for texts.
 #[async_trait(?Send)]
 pub trait LabelTexts {
     /// One outcome for each text, nothing spent beyond the budget.
-    async fn label(&self, texts: Vec<Unlabelled>, labels: &[Label], budget: &RunBudget<'_>) -> Vec<Outcome>;
+    async fn label(
+        &self,
+        settings: &modloop_settings::Labeler,
+        texts: Vec<Unlabeled>,
+        labels: &[Label],
+        budget: &RunBudget<'_>,
+    ) -> Vec<Outcome>;
 }
 
 /// Models with versions and aliases, for people to look at.
@@ -110,5 +118,9 @@ impl Jobs for TrainingJobs {
 
     async fn describe(&self, name: &str) -> Result<Option<JobStatus>, CloudError> {
         TrainingJobs::describe(self, name).await
+    }
+
+    async fn stop(&self, name: &str) -> Result<(), CloudError> {
+        TrainingJobs::stop(self, name).await
     }
 }

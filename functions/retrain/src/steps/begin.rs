@@ -1,4 +1,5 @@
-use modloop_store::{Progress, RunState};
+use modloop_domain::RunState;
+use modloop_store::runs::RunUpdate;
 use serde_json::json;
 
 use super::{Step, Work};
@@ -12,12 +13,12 @@ impl Work<'_> {
         let champion = serving.champion.map_or_else(|| self.context.shipped.clone(), |model| model.version);
         if let Some(drifted) = self.run.requested_model.as_ref().filter(|model| **model != champion) {
             let reason = format!("the drift was found on {drifted}, and {champion} took over since");
-            return self.end(RunState::Rejected, &reason, Progress::default()).await;
+            return self.end(RunState::Rejected, &reason, RunUpdate::default()).await;
         }
-        let progress = Progress {
+        let progress = RunUpdate {
             champion_version: Some(champion.clone()),
             config: Some(json!(self.settings)),
-            ..Progress::default()
+            ..RunUpdate::default()
         };
         let facts = json!({"champion": champion, "challenger": self.run.challenger_version});
         self.move_to(RunState::Sampling, "the run began", &progress, &facts).await

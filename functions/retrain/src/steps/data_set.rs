@@ -3,9 +3,11 @@ use std::io::Write;
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
-use modloop_domain::Label;
+use modloop_domain::{ItemId, Label, RunState};
 use modloop_sampling::NearDuplicates;
-use modloop_store::{LabelledItem, Progress, RunState};
+use modloop_store::labels::LabeledItem;
+use modloop_store::permissions::TrainingPermission;
+use modloop_store::runs::RunUpdate;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -13,17 +15,17 @@ use sha2::{Digest, Sha256};
 use super::{Step, Work};
 use crate::{RetrainError, bundles};
 
-/// Labelled items that are looked at.
-const MOST_ITEMS: u32 = 50_000;
+/// Labeled items that are looked at.
+const MAX_ITEMS: u32 = 50_000;
 
 /// What a job trains on and is measured by.
 pub(super) struct DataSet<'a> {
     /// New labels.
-    pub(super) train: Vec<&'a LabelledItem>,
+    pub(super) train: Vec<&'a LabeledItem>,
     /// Older ones, so that what was learnt is not forgotten.
-    pub(super) replay: Vec<&'a LabelledItem>,
+    pub(super) replay: Vec<&'a LabeledItem>,
     /// Gold: never trained on.
-    pub(super) gold: Vec<&'a LabelledItem>,
+    pub(super) gold: Vec<&'a LabeledItem>,
 }
 
 /// How many texts say what, for people and for the gate of too few.
@@ -32,7 +34,7 @@ struct Counts {
     texts: usize,
     labels: BTreeMap<Label, Classes>,
     sources: BTreeMap<String, usize>,
-    subreddits: BTreeMap<String, usize>,
+    communities: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -41,15 +43,27 @@ struct Classes {
     without: usize,
 }
 
+impl DataSet<'_> {
+    fn items(&self) -> impl Iterator<Item = &LabeledItem> {
+        [&self.train, &self.replay, &self.gold].into_iter().flatten().copied()
+    }
+}
+
 impl Work<'_> {
     /// Writes the data set to S3 under the run's name, then moves on to training. Repeated, it overwrites.
-    pub(super) async fn build_data_set(&self, progress: Progress) -> Result<Step, RetrainError> {
+    pub(super) async fn build_data_set(
+        &self,
+        permission: &TrainingPermission,
+        progress: RunUpdate,
+    ) -> Result<Step, RetrainError> {
         let (run, labels, champion) = (self.run.id, self.labels().await?, self.champion()?);
         let items = self
             .context
             .database
-            .ask(async |store| store.labelled_items(run, champion, MOST_ITEMS).await)
+            .ask(async |store| store.labeled_items(run, champion, MAX_ITEMS).await)
             .await?;
+        let items: Vec<LabeledItem> =
+            items.into_iter().filter(|item| permission.covers(&item.community)).collect();
         let data_set = self.divide(&items)?;
         if let Some(reason) = self.too_little(&data_set, &labels) {
             return self.end(RunState::Rejected, &reason, progress).await;
@@ -59,11 +73,14 @@ impl Work<'_> {
             return self.end(RunState::Rejected, reason, progress).await;
         }
         bundles::stored(self.context, champion).await?;
+        // Noted first: an item that is deleted meanwhile is then known to be in the data set.
+        let ids: Vec<ItemId> = data_set.items().map(|item| item.id.clone()).collect();
+        self.context.database.ask(async |store| store.note_data_set(run, &ids).await).await?;
         let uri = self.data_set_uri();
         let (hash, manifest) = self.upload(&data_set, &labels, &uri).await?;
         let facts = json!({"uri": uri, "hash": hash, "train": data_set.train.len(),
             "replay": data_set.replay.len(), "gold": data_set.gold.len()});
-        let progress = Progress {
+        let progress = RunUpdate {
             data_set_uri: Some(uri),
             data_set_hash: Some(hash),
             data_set: Some(manifest),
@@ -74,16 +91,16 @@ impl Work<'_> {
     }
 
     /// Gold by name; of the rest, what is nearly a gold text is left out: it would be trained on by heart.
-    pub(super) fn divide<'b>(&self, items: &'b [LabelledItem]) -> Result<DataSet<'b>, RetrainError> {
+    pub(super) fn divide<'b>(&self, items: &'b [LabeledItem]) -> Result<DataSet<'b>, RetrainError> {
         let share = self.gold()?;
-        let (gold, rest): (Vec<_>, Vec<_>) = items.iter().partition(|item| share.holds(&item.fullname));
+        let (gold, rest): (Vec<_>, Vec<_>) = items.iter().partition(|item| share.holds(&item.id));
         let mut seen = NearDuplicates::default();
         for item in &gold {
             seen.add(&item.text.scored());
         }
         let rest = rest.into_iter().filter(|item| seen.add(&item.text.scored()));
         let (train, mut replay): (Vec<_>, Vec<_>) = rest.partition(|item| item.is_new);
-        let share = self.settings.replay_share;
+        let share = self.settings.sampling.replay_share;
         replay.truncate((train.len() as f64 * share / (1.0 - share)).round() as usize);
         Ok(DataSet { train, replay, gold })
     }
@@ -91,8 +108,8 @@ impl Work<'_> {
     fn too_little(&self, data_set: &DataSet<'_>, labels: &[Label]) -> Option<String> {
         let training: Vec<_> = data_set.train.iter().chain(&data_set.replay).copied().collect();
         let sets = [
-            ("to train on", counts(&training, labels), self.settings.least_class),
-            ("in the gold set", counts(&data_set.gold, labels), self.settings.least_gold_class),
+            ("to train on", counts(&training, labels), self.settings.sampling.min_class),
+            ("in the gold set", counts(&data_set.gold, labels), self.settings.sampling.min_gold_class),
         ];
         for (where_, counts, least) in sets {
             for label in labels {
@@ -136,7 +153,7 @@ impl Work<'_> {
     }
 
     /// Named like the job's channels.
-    fn parts<'b>(&self, data_set: &'b DataSet<'b>) -> [(&'static str, &'b [&'b LabelledItem]); 3] {
+    fn parts<'b>(&self, data_set: &'b DataSet<'b>) -> [(&'static str, &'b [&'b LabeledItem]); 3] {
         [
             ("train", data_set.train.as_slice()),
             ("replay", data_set.replay.as_slice()),
@@ -152,7 +169,7 @@ impl Work<'_> {
 
 fn write_lines(
     file: &Path,
-    items: &[&LabelledItem],
+    items: &[&LabeledItem],
     labels: &[Label],
     hash: &mut Sha256,
 ) -> std::io::Result<()> {
@@ -166,10 +183,11 @@ fn write_lines(
     gzip.finish()?.flush()
 }
 
-fn line(item: &LabelledItem, labels: &[Label]) -> Value {
+fn line(item: &LabeledItem, labels: &[Label]) -> Value {
     let mut line = Map::new();
+    line.insert("id".into(), item.id.to_string().into());
     line.insert("text".into(), item.text.scored().into());
-    line.insert("source".into(), format!("r/{}", item.subreddit).into());
+    line.insert("source".into(), item.community.to_string().into());
     for label in labels {
         let value = item.labels.get(label).map(|(value, _source)| u8::from(*value));
         line.insert(label.to_string(), json!(value));
@@ -177,10 +195,10 @@ fn line(item: &LabelledItem, labels: &[Label]) -> Value {
     Value::Object(line)
 }
 
-fn counts(items: &[&LabelledItem], labels: &[Label]) -> Counts {
+fn counts(items: &[&LabeledItem], labels: &[Label]) -> Counts {
     let mut counts = Counts { texts: items.len(), ..Counts::default() };
     for item in items {
-        *counts.subreddits.entry(item.subreddit.to_string()).or_default() += 1;
+        *counts.communities.entry(item.community.to_string()).or_default() += 1;
         for label in labels {
             let Some((value, source)) = item.labels.get(label) else { continue };
             let classes = counts.labels.entry(label.clone()).or_default();

@@ -2,18 +2,20 @@ use std::collections::BTreeMap;
 
 use modloop_bundle::Bundle;
 use modloop_domain::Label;
+use modloop_domain::RunState;
 use modloop_evaluation::DevLine;
 use modloop_gate::{Contest, Decision, GateReport, Judged, Outcome, Pair, Rate, judge};
 use modloop_registry::RunInfo;
-use modloop_store::{LabelledItem, Progress, RunState};
+use modloop_store::labels::LabeledItem;
+use modloop_store::runs::RunUpdate;
 use serde_json::json;
 
 use super::{Step, Work};
 use crate::bundles::{self, OpenBundle, blocking};
 use crate::{Measurement, RetrainError};
 
-/// Labelled items that are looked at.
-const MOST_ITEMS: u32 = 50_000;
+/// Labeled items that are looked at.
+const MAX_ITEMS: u32 = 50_000;
 
 impl Work<'_> {
     /// Measures both models on the gold set exactly as they are served, and judges. A challenger that passes
@@ -23,11 +25,11 @@ impl Work<'_> {
         let challenger = bundles::download(self.context, artifact).await?;
         let champion = bundles::open(self.context, self.champion()?).await?;
         if let Some(problem) = self.mismatch(&challenger.bundle, &champion.bundle) {
-            return self.end(RunState::Failed, &problem, Progress::default()).await;
+            return self.end(RunState::Failed, &problem, RunUpdate::default()).await;
         }
         let report = self.compare(&champion, &challenger).await?;
         tracing::info!(run = self.run.id, report = %report, "the gate decided");
-        let progress = Progress { gate: Some(json!(report)), ..Progress::default() };
+        let progress = RunUpdate { gate: Some(json!(report)), ..RunUpdate::default() };
         match report.decision {
             Decision::Refuse => {
                 let reason = format!("the gate refused: {}", report.reason);
@@ -55,7 +57,7 @@ impl Work<'_> {
         let items = self
             .context
             .database
-            .ask(async |store| store.labelled_items(run, version, MOST_ITEMS).await)
+            .ask(async |store| store.labeled_items(run, version, MAX_ITEMS).await)
             .await?;
         let gold = self.divide(&items)?.gold;
         let labels = champion.bundle.labels();
@@ -79,7 +81,7 @@ impl Work<'_> {
                 challenger: measured.challenger.milliseconds,
             },
         };
-        let policy = self.settings.gate.clone();
+        let policy = self.settings.gate.0.clone();
         blocking("judging", move || Ok(judge(&contest, &policy))).await
     }
 
@@ -92,7 +94,7 @@ impl Work<'_> {
         &self,
         challenger: &OpenBundle,
         report: &GateReport,
-        progress: Progress,
+        progress: RunUpdate,
     ) -> Result<Step, RetrainError> {
         let uri = bundles::keep(self.context, challenger).await?;
         let info = self.info(report);
@@ -100,13 +102,13 @@ impl Work<'_> {
         let model = bundles::as_model(&challenger.bundle, Some(uri.clone()));
         self.context.database.ask(async |store| store.register_model(&model).await).await?;
         let facts = json!({"bundle": uri, "registry_version": number, "reason": report.reason});
-        let progress = Progress { bundle_uri: Some(uri), registered_version: Some(number), ..progress };
+        let progress = RunUpdate { bundle_uri: Some(uri), registered_version: Some(number), ..progress };
         self.move_to(RunState::Registered, "the challenger passed the gate", &progress, &facts).await
     }
 
     /// What the registry shows beside what the bundle says itself.
     fn info(&self, report: &GateReport) -> RunInfo {
-        let mut params = self.settings.hyperparameters.clone();
+        let mut params = self.settings.training.hyperparameters.clone();
         params.insert("run".into(), self.run.id.to_string());
         params.extend(self.run.champion_version.iter().map(|v| ("champion".to_owned(), v.to_string())));
         let metrics = BTreeMap::from([
@@ -120,16 +122,17 @@ impl Work<'_> {
     }
 }
 
-fn line(item: &LabelledItem, labels: &[Label]) -> DevLine {
+fn line(item: &LabeledItem, labels: &[Label]) -> DevLine {
     let truth = labels.iter().map(|label| item.labels.get(label).map(|(value, _source)| *value));
-    DevLine { source: format!("r/{}", item.subreddit), text: item.text.scored(), truth: truth.collect() }
+    DevLine { source: item.community.to_string(), text: item.text.scored(), truth: truth.collect() }
 }
 
-fn judged(gold: &[&LabelledItem], labels: &[Label], measured: &Pair<Measurement>) -> Vec<Judged> {
+fn judged(gold: &[&LabeledItem], labels: &[Label], measured: &Pair<Measurement>) -> Vec<Judged> {
     let scores = measured.champion.scores.iter().zip(&measured.challenger.scores);
-    let judge = |(item, (champion, challenger)): (&&LabelledItem, (&Vec<f32>, &Vec<f32>))| {
+    let judge = |(item, (champion, challenger)): (&&LabeledItem, (&Vec<f32>, &Vec<f32>))| {
+        let reached = |label: &Label, score: f32| score >= item.thresholds.of(label).review().get();
         let found = |scores: &[f32], index: usize| {
-            scores.get(index).is_some_and(|score| *score >= item.review_threshold)
+            scores.get(index).zip(labels.get(index)).is_some_and(|(score, label)| reached(label, *score))
         };
         let outcome = |(index, label): (usize, &Label)| {
             item.labels.get(label).map(|(truth, _source)| Outcome {
@@ -138,9 +141,9 @@ fn judged(gold: &[&LabelledItem], labels: &[Label], measured: &Pair<Measurement>
                 challenger: found(challenger, index),
             })
         };
-        let any = |scores: &[f32]| scores.iter().any(|score| *score >= item.review_threshold);
+        let any = |scores: &[f32]| scores.iter().zip(labels).any(|(score, label)| reached(label, *score));
         Judged {
-            subreddit: item.subreddit.to_string(),
+            community: item.community.to_string(),
             drifted: item.drifted,
             weight: f64::from(item.weight),
             outcomes: labels.iter().enumerate().map(outcome).collect(),

@@ -4,13 +4,17 @@
 mod begin;
 mod data_set;
 mod evaluating;
-mod labelling;
+mod labeling;
 mod quality;
 mod sampling;
 mod training;
 mod trial;
 
-use modloop_store::{Change, Progress, Run, RunState};
+use modloop_domain::RunState;
+use modloop_store::Store;
+use modloop_store::models::Change;
+use modloop_store::permissions::TrainingPermission;
+use modloop_store::runs::{Run, RunUpdate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -35,28 +39,72 @@ pub(crate) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(context: &'a Context, run: &'a Run, deadline: Deadline) -> Result<Self, RetrainError> {
+    pub(crate) async fn new(
+        context: &'a Context,
+        run: &'a Run,
+        deadline: Deadline,
+    ) -> Result<Self, RetrainError> {
         let settings = match &run.config {
             Some(config) => read(run, "config", config)?,
-            None => context.settings.run.clone(),
+            None => context.database.ask(RunSettings::read).await?,
         };
         Ok(Self { context, run, settings, deadline })
     }
 
-    /// Does what the run's state asks for.
+    /// Does what the run's state asks for, unless the run is to be stopped.
     pub(crate) async fn step(&self) -> Result<Step, RetrainError> {
+        if let Some(reason) = self.reason_to_stop().await? {
+            return self.stop(&reason).await;
+        }
         match self.run.state {
             RunState::Requested => self.begin().await,
             RunState::Sampling => self.sample().await,
-            RunState::Labelling => self.label().await,
+            RunState::Labeling => self.label().await,
             RunState::Training => self.train().await,
             RunState::Evaluating => self.evaluate().await,
             RunState::Registered => self.start_shadow().await,
             RunState::Shadow | RunState::Canary => self.watch_trial().await,
-            RunState::Champion | RunState::Rejected | RunState::RolledBack | RunState::Failed => {
-                Ok(Step::Waits("the run is over".into()))
-            }
+            RunState::Champion
+            | RunState::Rejected
+            | RunState::RolledBack
+            | RunState::Failed
+            | RunState::Stopped => Ok(Step::Waits("the run is over".into())),
         }
+    }
+
+    /// The operator's statement that texts may be trained on.
+    pub(crate) async fn permission(&self) -> Result<Option<TrainingPermission>, RetrainError> {
+        Ok(self.context.database.ask(async |store| store.training_permission().await).await?)
+    }
+
+    /// An operator asked for it, or withdrew the permission that the run trains by.
+    async fn reason_to_stop(&self) -> Result<Option<String>, RetrainError> {
+        if let Some(actor) = &self.run.stop_requested_by {
+            return Ok(Some(format!("stopped by {actor}")));
+        }
+        let has_texts = matches!(
+            self.run.state,
+            RunState::Training
+                | RunState::Evaluating
+                | RunState::Registered
+                | RunState::Shadow
+                | RunState::Canary
+        );
+        if has_texts && self.permission().await?.is_none() {
+            return Ok(Some("the permission to train was withdrawn".to_owned()));
+        }
+        Ok(None)
+    }
+
+    /// Ends the run at an operator's wish, and its job or trial with it.
+    async fn stop(&self, reason: &str) -> Result<Step, RetrainError> {
+        if matches!(self.run.state, RunState::Shadow | RunState::Canary) {
+            return self.withdraw(RunState::Stopped, reason, &RunUpdate::default(), &json!({})).await;
+        }
+        if let (RunState::Training, Some(job)) = (self.run.state, &self.run.job_name) {
+            self.context.outside.jobs.stop(job).await?;
+        }
+        self.end(RunState::Stopped, reason, RunUpdate::default()).await
     }
 
     /// Moves the run. That it was moved by somebody else meanwhile is as good.
@@ -64,7 +112,7 @@ impl<'a> Work<'a> {
         &self,
         to: RunState,
         what: &str,
-        progress: &Progress,
+        progress: &RunUpdate,
         facts: &Value,
     ) -> Result<Step, RetrainError> {
         let (id, from) = (self.run.id, self.run.state);
@@ -79,25 +127,27 @@ impl<'a> Work<'a> {
         &self,
         state: RunState,
         reason: &str,
-        progress: Progress,
+        progress: RunUpdate,
     ) -> Result<Step, RetrainError> {
-        let progress = Progress { reason: Some(reason.to_owned()), ..progress };
+        let progress = RunUpdate { reason: Some(reason.to_owned()), ..progress };
         self.move_to(state, reason, &progress, &json!({})).await
     }
 
-    /// Takes the challenger off its trial, for a reason; the champion was never away.
+    /// Takes the challenger off its trial, for a reason, and ends the run in `to`; the champion was never away.
     pub(crate) async fn withdraw(
         &self,
+        to: RunState,
         reason: &str,
-        progress: &Progress,
+        progress: &RunUpdate,
         facts: &Value,
     ) -> Result<Step, RetrainError> {
-        let progress = Progress { reason: Some(reason.to_owned()), ..progress.clone() };
+        let progress = RunUpdate { reason: Some(reason.to_owned()), ..progress.clone() };
         let (id, from) = (self.run.id, self.run.state);
-        let change = Change { progress: &progress, what: reason, facts };
-        self.context.database.ask(async |store| store.withdraw_challenger(id, from, change).await).await?;
+        let change = Change { update: &progress, what: reason, facts };
+        let withdraw = async |store: &Store| store.withdraw_challenger(id, (from, to), change).await;
+        self.context.database.ask(withdraw).await?;
         tracing::warn!(run = id, reason, "the challenger was withdrawn");
-        Ok(Step::Moved(RunState::RolledBack))
+        Ok(Step::Moved(to))
     }
 
     /// A column that the run's state promises.

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use modloop_cloud::{JobStatus, Spot, TrainingJob};
 use modloop_domain::Label;
-use modloop_store::{Progress, RunState};
+use modloop_domain::RunState;
+use modloop_store::runs::RunUpdate;
 use serde_json::json;
 
 use super::{Step, Work};
@@ -29,14 +30,14 @@ impl Work<'_> {
             Some(JobStatus::Running(busy)) => Ok(Step::Waits(format!("job {name}: {busy}"))),
             Some(JobStatus::Ended(reason)) => {
                 let reason = format!("job {name} ended without a model. {reason}");
-                self.end(RunState::Failed, &reason, Progress::default()).await
+                self.end(RunState::Failed, &reason, RunUpdate::default()).await
             }
             Some(JobStatus::Completed { artifact, seconds }) => {
                 let facts = json!({"artifact": artifact, "seconds": seconds});
-                let progress = Progress {
+                let progress = RunUpdate {
                     job_artifact: Some(artifact),
                     job_seconds: Some(seconds),
-                    ..Progress::default()
+                    ..RunUpdate::default()
                 };
                 self.move_to(RunState::Evaluating, "the job is done", &progress, &facts).await
             }
@@ -54,7 +55,7 @@ impl Work<'_> {
             role_arn,
             instance,
             volume_gb,
-            longest_seconds,
+            max_seconds,
             spot_wait_seconds,
             network,
             kms_key,
@@ -67,7 +68,7 @@ impl Work<'_> {
             role_arn,
             instance,
             volume_gb,
-            longest_seconds,
+            max_seconds,
             spot: spot_wait_seconds.map(|longest_wait_seconds| Spot { longest_wait_seconds, checkpoint_uri }),
             channels: self.channels(uri).await?,
             output_uri: format!("{uri}output/"),
@@ -95,11 +96,11 @@ impl Work<'_> {
 
     fn hyperparameters(&self, labels: &[Label]) -> BTreeMap<String, String> {
         let labels: Vec<&str> = labels.iter().map(Label::as_str).collect();
-        let mut all = self.settings.hyperparameters.clone();
+        let mut all = self.settings.training.hyperparameters.clone();
         all.insert("version".into(), self.run.challenger_version.to_string());
         all.insert("labels".into(), labels.join(","));
         // The data set holds as many older lines as the share asks for; the trainer mixes each epoch by it.
-        all.entry("replay_share".into()).or_insert_with(|| self.settings.replay_share.to_string());
+        all.entry("replay_share".into()).or_insert_with(|| self.settings.sampling.replay_share.to_string());
         all
     }
 }

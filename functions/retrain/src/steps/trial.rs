@@ -1,6 +1,8 @@
 use modloop_domain::Probability;
+use modloop_domain::RunState;
 use modloop_gate::{Evidence, GateReport, Pair, TrialReport, TrialVerdict, Work as Done, judge_trial};
-use modloop_store::{ChallengerMode, Change, Health, Progress, RunState, Serving, TrialNumbers, TrialStart};
+use modloop_store::models::{ChallengerMode, Change, Health, Serving, TrialNumbers, TrialStart};
+use modloop_store::runs::RunUpdate;
 use serde_json::{Value, json};
 
 use super::{Step, Work, read};
@@ -9,7 +11,7 @@ use crate::RetrainError;
 impl Work<'_> {
     pub(super) async fn start_shadow(&self) -> Result<Step, RetrainError> {
         let start = self.trial(ChallengerMode::Shadow)?;
-        self.start(start, "scores beside the champion and decides nothing", &Progress::default()).await
+        self.start(start, "scores beside the champion and decides nothing", &RunUpdate::default()).await
     }
 
     /// Judges the trial by what it has shown. Anything bad ends it at once, without a person.
@@ -24,12 +26,12 @@ impl Work<'_> {
             self.context.database.ask(async |store| store.trial_numbers(challenger, &champion).await).await?;
         let Some(numbers) = numbers else { return Ok(Step::Waits("the trial has not begun".into())) };
         let report = self.judge(&numbers)?;
-        let progress = Progress { trial: Some(self.trial_so_far(&report)), ..Progress::default() };
+        let progress = RunUpdate { trial: Some(self.trial_so_far(&report)), ..RunUpdate::default() };
         match (report.verdict, self.run.state) {
             (TrialVerdict::GoOn, _) => Ok(Step::Waits(report.reason)),
             (TrialVerdict::Failed, state) => {
-                let reason = format!("the challenger went bad in {state}: {}", report.reason);
-                self.withdraw(&reason, &progress, &json!(report)).await
+                let reason = format!("the challenger failed its trial in {state}: {}", report.reason);
+                self.withdraw(RunState::RolledBack, &reason, &progress, &json!(report)).await
             }
             (TrialVerdict::Passed, RunState::Shadow) => {
                 let start = self.trial(ChallengerMode::Canary)?;
@@ -42,8 +44,8 @@ impl Work<'_> {
     fn judge(&self, numbers: &TrialNumbers) -> Result<TrialReport, RetrainError> {
         let gate: GateReport = read(self.run, "gate", self.needed(&self.run.gate, "gate")?)?;
         let policy = match self.run.state {
-            RunState::Shadow => &self.settings.shadow,
-            _ => &self.settings.canary,
+            RunState::Shadow => &self.settings.trials.shadow,
+            _ => &self.settings.trials.canary,
         };
         Ok(judge_trial(evidence(numbers), gate.shift, policy))
     }
@@ -57,17 +59,17 @@ impl Work<'_> {
 
     fn trial(&self, mode: ChallengerMode) -> Result<TrialStart, RetrainError> {
         let share = match mode {
-            ChallengerMode::Shadow => self.settings.shadow_share,
-            ChallengerMode::Canary => self.settings.canary_share,
+            ChallengerMode::Shadow => self.settings.trials.shadow_share,
+            ChallengerMode::Canary => self.settings.trials.canary_share,
         };
         let refused = |e| RetrainError::Incomplete { run: self.run.id, problem: format!("a share of {e}") };
         Ok(TrialStart { mode, share: Probability::new(share).map_err(refused)? })
     }
 
-    async fn start(&self, start: TrialStart, what: &str, progress: &Progress) -> Result<Step, RetrainError> {
+    async fn start(&self, start: TrialStart, what: &str, progress: &RunUpdate) -> Result<Step, RetrainError> {
         let (id, from) = (self.run.id, self.run.state);
         let facts = json!({"challenger": self.run.challenger_version, "share": start.share});
-        let change = Change { progress, what, facts: &facts };
+        let change = Change { update: progress, what, facts: &facts };
         self.context.database.ask(async |store| store.start_trial(id, from, start, change).await).await?;
         tracing::info!(run = id, mode = ?start.mode, "a trial began");
         Ok(Step::Moved(match start.mode {
@@ -76,10 +78,10 @@ impl Work<'_> {
         }))
     }
 
-    async fn promote(&self, report: &TrialReport, progress: &Progress) -> Result<Step, RetrainError> {
+    async fn promote(&self, report: &TrialReport, progress: &RunUpdate) -> Result<Step, RetrainError> {
         let facts = json!(report);
         let what = format!("took over: {}", report.reason);
-        let change = Change { progress, what: &what, facts: &facts };
+        let change = Change { update: progress, what: &what, facts: &facts };
         let id = self.run.id;
         let promoted =
             self.context.database.ask(async |store| store.promote_challenger(id, change).await).await?;
@@ -95,9 +97,9 @@ impl Work<'_> {
         let challenger = &self.run.challenger_version;
         if serving.champion.as_ref().is_some_and(|model| model.version == *challenger) {
             let what = "was promoted by hand";
-            return self.move_to(RunState::Champion, what, &Progress::default(), &json!({})).await;
+            return self.move_to(RunState::Champion, what, &RunUpdate::default(), &json!({})).await;
         }
-        self.end(RunState::RolledBack, "the challenger was withdrawn by hand", Progress::default()).await
+        self.end(RunState::RolledBack, "the challenger was withdrawn by hand", RunUpdate::default()).await
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use modloop_store::{HumanLabel, RunState, Spend};
+use modloop_domain::{Actor, RunState};
+use modloop_store::labels::HumanLabel;
+use modloop_store::models::SwitchAction;
 use serde_json::json;
 
 use crate::world::World;
@@ -13,10 +15,10 @@ fn holds(reason: Option<&str>, words: &str) {
 
 #[tokio::test]
 async fn without_permission_no_text_leaves_and_the_champion_is_measured() {
-    let mut world = World::new().await;
-    world.settings.permission = false;
+    let world = World::new().await;
+    assert!(world.store().await.withdraw_training(&Actor::local("test")).await.expect("withdrawn"));
     let run = world.until(RunState::Rejected).await;
-    holds(run.reason.as_deref(), "TRAINING_PERMISSION is off");
+    holds(run.reason.as_deref(), "nobody has stated that texts may be trained on");
     holds(run.reason.as_deref(), "recall 0.00");
     assert!(world.outer.jobs.lock().expect("no panic").is_empty());
     assert!(world.outer.files.lock().expect("no panic").is_empty());
@@ -24,16 +26,16 @@ async fn without_permission_no_text_leaves_and_the_champion_is_measured() {
 }
 
 #[tokio::test]
-async fn a_labeller_that_contradicts_people_stops_the_run() {
+async fn a_labeler_that_contradicts_people_stops_the_run() {
     let world = World::new().await;
     let store = world.store().await;
     let says = |coded: bool| ["hate", "offensive"].map(|l| (l.parse().expect("a label"), coded)).into();
     let person = |n: usize| HumanLabel {
-        fullname: format!("t1_{n}").parse().expect("a fullname"),
+        item: format!("t1_{n}").parse().expect("a id"),
         values: says(n.is_multiple_of(3)),
     };
     let labels: Vec<HumanLabel> = (0..30).map(person).collect();
-    store.import_labels("a test", &labels).await.expect("stored");
+    store.import_labels(&Actor::local("test"), "a test", &labels).await.expect("stored");
     world.outer.lies.store(true, Ordering::Relaxed);
     let run = world.until(RunState::Rejected).await;
     holds(run.reason.as_deref(), "agree too little");
@@ -41,20 +43,20 @@ async fn a_labeller_that_contradicts_people_stops_the_run() {
 
 #[tokio::test]
 async fn too_few_texts_of_a_class_end_the_run_with_that_reason() {
-    let mut world = World::new().await;
-    world.settings.run.least_class = 60;
+    let world = World::new().await;
+    world.set("sampling", json!({"min_class": 60})).await;
     let run = world.until(RunState::Rejected).await;
     holds(run.reason.as_deref(), "too few texts to train on for hate");
 }
 
 #[tokio::test]
 async fn a_budget_is_never_passed_and_what_it_bought_is_used() {
-    let mut world = World::new().await;
-    world.settings.run.run_budget = Spend { tokens: 7050, micros: 1_000_000 };
+    let world = World::new().await;
+    world.set("budgets", json!({"run_tokens": 7050, "run_dollars": 1})).await;
     let run = world.until(RunState::Shadow).await;
     assert_eq!(world.outer.asked.load(Ordering::Relaxed), 70);
-    let labelling = run.labelling.expect("was labelled");
-    assert_eq!((&labelling["labelled"], &labelling["budget_used_up"]), (&json!(70), &json!(true)));
+    let labeling = run.labeling.expect("was labeled");
+    assert_eq!((&labeling["labeled"], &labeling["budget_used_up"]), (&json!(70), &json!(true)));
 }
 
 #[tokio::test]
@@ -83,8 +85,8 @@ async fn a_challenger_that_goes_bad_in_canary_is_rolled_back_without_a_person() 
     assert_eq!(world.tick().await.state, Some(RunState::Canary));
     world.serve(true).await;
     assert_eq!(world.tick().await.state, Some(RunState::RolledBack));
-    holds(world.run().await.reason.as_deref(), "went bad in canary: shift of flagged texts");
-    assert_eq!(world.switches().await, ["shadow", "canary", "withdraw"]);
+    holds(world.run().await.reason.as_deref(), "failed its trial in canary: shift of flagged texts");
+    assert_eq!(world.switches().await, [SwitchAction::Shadow, SwitchAction::Canary, SwitchAction::Withdraw]);
     assert_eq!(*world.outer.aliases.lock().expect("no panic"), ("v1".to_owned(), None));
 }
 
@@ -92,10 +94,15 @@ async fn a_challenger_that_goes_bad_in_canary_is_rolled_back_without_a_person() 
 async fn a_person_may_withdraw_or_promote_at_any_time() {
     let world = World::new().await;
     let run = world.until(RunState::Shadow).await;
-    world.store().await.roll_back("somebody", "no").await.expect("withdrawn");
+    world.store().await.roll_back(&Actor::local("somebody"), "no").await.expect("withdrawn");
     assert_eq!(world.tick().await.state, Some(RunState::RolledBack));
     holds(world.run().await.reason.as_deref(), "by hand");
-    world.store().await.promote(&run.challenger_version, "somebody", "yes").await.expect("promoted");
+    world
+        .store()
+        .await
+        .promote(&run.challenger_version, &Actor::local("somebody"), "yes")
+        .await
+        .expect("promoted");
     world.tick().await;
     assert_eq!(world.outer.aliases.lock().expect("no panic").0, run.challenger_version.as_str());
 }
@@ -108,10 +115,10 @@ async fn a_drift_of_a_model_that_is_gone_is_no_reason_any_more() {
         .batch_execute("insert into models (version, labels, baseline, bundle_uri) values ('v0', '{hate}', '{}', 's3://b/v0')")
         .await
         .expect("stored");
-    let sql = "insert into drift_episodes (subreddit_id, model_version) select id, 'v0' from subreddits returning id";
+    let sql = "insert into drift_episodes (community_id, model_id) select c.id, m.id from communities c, models m where m.version = 'v0' returning id";
     let episode: i64 = client.query_one(sql, &[]).await.expect("stored").get(0);
-    let request = json!({"episode": episode, "subreddit": "city_talk", "model_version": "v0", "reason": "PSI",
-        "window": {"start": "2026-11-22T10:00:00Z", "end": "2026-11-22T11:00:00Z"}});
+    let request = json!({"kind": "drift", "episode": episode, "community": "r/city_talk", "model": "v0",
+        "reason": "PSI", "window_start": "2026-11-22T10:00:00Z", "window_end": "2026-11-22T11:00:00Z"});
     let records: Vec<_> = [request.to_string(), request.to_string(), "poison".to_owned()]
         .iter()
         .enumerate()

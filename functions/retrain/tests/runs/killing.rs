@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use modloop_domain::RunState;
 use modloop_retrain::{Deadline, handle};
-use modloop_store::RunState;
+use modloop_store::models::SwitchAction;
 use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// A small community, all of it labelled.
+/// A small community, all of it labeled.
 const ITEMS: usize = 60;
 
 /// What must be the same however often a run was killed.
@@ -21,8 +22,8 @@ struct Outcome {
     state: RunState,
     jobs: usize,
     versions: usize,
-    switches: Vec<String>,
-    labelled: usize,
+    switches: Vec<SwitchAction>,
+    labeled: usize,
     /// The registry says what inference does.
     champion_is_ours: bool,
 }
@@ -31,7 +32,7 @@ async fn outcome(world: &World) -> Outcome {
     let store = world.store().await;
     let run = world.run().await;
     let champion = run.champion_version.clone().expect("began");
-    let labelled = store.labelled_items(run.id, &champion, 1000).await.expect("reads");
+    let labeled = store.labeled_items(run.id, &champion, 1000).await.expect("reads");
     let (jobs, versions, champion) = world.outer.counted();
     Outcome {
         runs: store.runs(10).await.expect("reads").len(),
@@ -39,7 +40,7 @@ async fn outcome(world: &World) -> Outcome {
         jobs,
         versions,
         switches: world.switches().await,
-        labelled: labelled.iter().filter(|item| item.in_run).count(),
+        labeled: labeled.iter().filter(|item| item.in_run).count(),
         champion_is_ours: champion == run.challenger_version.as_str(),
     }
 }
@@ -50,16 +51,16 @@ fn expected() -> Outcome {
         state: RunState::Champion,
         jobs: 1,
         versions: 2,
-        switches: ["shadow", "canary", "promote"].map(str::to_owned).to_vec(),
-        labelled: ITEMS,
+        switches: vec![SwitchAction::Shadow, SwitchAction::Canary, SwitchAction::Promote],
+        labeled: ITEMS,
         champion_is_ours: true,
     }
 }
 
 /// A request that is stored whatever happens then, as the queue's are.
 async fn ask(world: &World) {
-    let request = modloop_store::RunRequest {
-        by: modloop_store::RequestedBy::Operator,
+    let request = modloop_store::runs::RunRequest {
+        by: modloop_domain::RequestedBy::Operator,
         reason: "a test".into(),
         episode: None,
         model: None,
@@ -93,9 +94,9 @@ async fn killed_before_and_after_every_call_outside_a_run_ends_the_same() {
     drive(&whole, tick).await;
     assert_eq!(outcome(&whole).await, expected());
     let calls = whole.outer.calls();
-    // Labelling is the same two points for every text.
-    let labelling = 4..2 * ITEMS - 4;
-    for at in (0..calls).filter(|at| !labelling.contains(at)) {
+    // Labeling is the same two points for every text.
+    let labeling = 4..2 * ITEMS - 4;
+    for at in (0..calls).filter(|at| !labeling.contains(at)) {
         let world = World::of(ITEMS, ITEMS).await;
         *world.outer.kill_at.lock().expect("no panic") = Some(at);
         ask(&world).await;
@@ -132,8 +133,9 @@ async fn killed_again_and_again_anywhere_a_run_ends_the_same() {
             let context = world.context().await;
             let deadline = Deadline::after(Duration::from_secs(800));
             let event: Value = json!({});
-            if let Some(answer) = polled(handle(&context, event, deadline), polls).await {
-                answer.expect("goes well");
+            match polled(handle(&context, event, deadline), polls).await {
+                Some(answer) => drop(answer.expect("goes well")),
+                None => world.a_minute_passes().await,
             }
         })
         .await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use modloop_store::RunState;
+use modloop_domain::RunState;
 use serde_json::json;
 
 use crate::world::World;
@@ -10,15 +10,19 @@ use crate::world::World;
 #[tokio::test]
 async fn a_run_waits_for_each_part_and_goes_on_where_it_stopped() {
     let waits = [
-        ("labeller", RunState::Labelling),
-        ("files", RunState::Labelling),
+        ("labeler", RunState::Labeling),
+        ("files", RunState::Labeling),
         ("jobs", RunState::Training),
         ("registry", RunState::Evaluating),
     ];
     for (part, state) in waits {
         let world = World::new().await;
         world.outer.away.lock().expect("no panic").push(part);
-        world.invoke(json!({"action": "start"})).await.expect("alive").expect("goes well");
+        world
+            .invoke(json!({"kind": "start", "by": "local:test", "reason": "by hand"}))
+            .await
+            .expect("alive")
+            .expect("goes well");
         for _ in 0..3 {
             world.tick().await;
         }
@@ -55,10 +59,14 @@ async fn a_registry_that_is_away_holds_up_no_roll_back_and_is_told_later() {
 
 #[tokio::test]
 async fn patience_has_an_end() {
-    let mut world = World::new().await;
-    world.settings.run.patience_hours = 1e-7;
+    let world = World::new().await;
+    world.set("training", json!({"patience_hours": 0})).await;
     world.outer.away.lock().expect("no panic").push("jobs");
-    world.invoke(json!({"action": "start"})).await.expect("alive").expect("goes well");
+    world
+        .invoke(json!({"kind": "start", "by": "local:test", "reason": "by hand"}))
+        .await
+        .expect("alive")
+        .expect("goes well");
     tokio::time::sleep(Duration::from_millis(5)).await;
     world.tick().await;
     let run = world.run().await;
@@ -72,7 +80,12 @@ async fn a_database_that_restarts_costs_one_invocation_at_most() {
     let context = world.context().await;
     world.database.terminate_connections().await;
     let deadline = modloop_retrain::Deadline::after(Duration::from_secs(800));
-    let _perhaps = modloop_retrain::handle(&context, json!({"action": "start"}), deadline).await;
+    let _perhaps = modloop_retrain::handle(
+        &context,
+        json!({"kind": "start", "by": "local:test", "reason": "by hand"}),
+        deadline,
+    )
+    .await;
     world.tick().await;
     world.tick().await;
     assert_eq!(world.run().await.state, RunState::Shadow);
@@ -81,12 +94,16 @@ async fn a_database_that_restarts_costs_one_invocation_at_most() {
 #[tokio::test]
 async fn two_invocations_at_once_do_the_work_of_one() {
     let world = World::new().await;
-    world.invoke(json!({"action": "start"})).await.expect("alive").expect("goes well");
+    world
+        .invoke(json!({"kind": "start", "by": "local:test", "reason": "by hand"}))
+        .await
+        .expect("alive")
+        .expect("goes well");
     tokio::join!(world.tick(), world.tick());
     world.tick().await;
     assert_eq!(
         (world.run().await.state, world.switches().await),
-        (RunState::Shadow, vec!["shadow".to_owned()])
+        (RunState::Shadow, vec![modloop_store::models::SwitchAction::Shadow])
     );
     assert_eq!(world.outer.jobs.lock().expect("no panic").len(), 1);
 }

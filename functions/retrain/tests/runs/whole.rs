@@ -1,6 +1,7 @@
 //! From the request to the new champion.
 
-use modloop_store::{RunState, TruthSource};
+use modloop_domain::RunState;
+use modloop_store::labels::LabelKind;
 use serde_json::json;
 
 use crate::world::World;
@@ -16,7 +17,14 @@ async fn a_run_goes_from_the_request_to_a_new_champion() {
     assert_eq!(world.tick().await.state, Some(RunState::Canary));
     world.serve(false).await;
     assert_eq!(world.tick().await.state, Some(RunState::Champion));
-    assert_eq!(world.switches().await, ["shadow", "canary", "promote"]);
+    assert_eq!(
+        world.switches().await,
+        [
+            modloop_store::models::SwitchAction::Shadow,
+            modloop_store::models::SwitchAction::Canary,
+            modloop_store::models::SwitchAction::Promote
+        ]
+    );
     assert_eq!(*world.outer.aliases.lock().expect("no panic"), (challenger.clone(), None));
     assert_eq!(*world.outer.versions.lock().expect("no panic"), ["v1".to_owned(), challenger.clone()]);
 
@@ -27,7 +35,7 @@ async fn a_run_goes_from_the_request_to_a_new_champion() {
     let expected = [
         "requested",
         "sampling",
-        "labelling",
+        "labeling",
         "training",
         "evaluating",
         "registered",
@@ -37,7 +45,7 @@ async fn a_run_goes_from_the_request_to_a_new_champion() {
     ];
     assert_eq!(states, expected);
     assert!(run.gate.is_some_and(|gate| gate["decision"] == "promote" && gate["checks"].is_array()));
-    assert!(run.labelling.is_some_and(|labelling| labelling["tokens"] == 10_000));
+    assert!(run.labeling.is_some_and(|labeling| labeling["tokens"] == 10_000));
     assert_eq!(run.job_seconds, Some(60));
 }
 
@@ -78,13 +86,17 @@ async fn labels_keep_their_origin_and_a_second_run_labels_nothing_twice() {
     let items = world
         .store()
         .await
-        .labelled_items(run.id, &"v1".parse().expect("a version"), 500)
+        .labeled_items(run.id, &"v1".parse().expect("a version"), 500)
         .await
         .expect("reads");
     assert_eq!(items.len(), 100);
-    assert!(items.iter().all(|item| item.labels.values().all(|(_, source)| *source == TruthSource::Llm)));
+    assert!(items.iter().all(|item| item.labels.values().all(|(_, source)| *source == LabelKind::Llm)));
     let asked = || world.outer.asked.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(asked(), 100);
-    world.invoke(json!({"action": "start"})).await.expect("alive").expect("goes well");
+    world
+        .invoke(json!({"kind": "start", "by": "local:test", "reason": "by hand"}))
+        .await
+        .expect("alive")
+        .expect("goes well");
     assert_eq!(asked(), 100, "the first run is still on trial");
 }

@@ -11,11 +11,14 @@ use std::sync::{Arc, Mutex};
 use modloop_bundle::testing::{checkpoint, labels, parts};
 use modloop_bundle::{Bundle, Checkpoint, ManifestParts, Precision, export, files, write};
 use modloop_cloud::{CloudError, TrainingJob};
-use modloop_domain::{ItemText, ModelVersion, Probability};
-use modloop_gate::{Policy, TrialPolicy};
-use modloop_retrain::{Answer, Context, Deadline, RetrainError, RunSettings, Settings, Training, handle};
+use modloop_domain::RunState;
+use modloop_domain::{Actor, ItemText, ModelVersion, Probability};
+use modloop_retrain::{Answer, Context, Deadline, RetrainError, Settings, Training, handle};
+use modloop_store::Store;
+use modloop_store::models::{HealthEntry, SwitchAction};
+use modloop_store::predictions::{BatchHealth, NewPrediction};
+use modloop_store::runs::Run;
 use modloop_store::testing::TestDatabase;
-use modloop_store::{HealthEntry, NewPrediction, Run, RunState, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -31,13 +34,15 @@ pub(crate) struct Outer {
     /// Versions in the order in which they were registered.
     pub(crate) versions: Mutex<Vec<String>>,
     pub(crate) aliases: Mutex<(String, Option<String>)>,
-    /// Texts that the labeller was asked about, repeats included.
+    /// Texts that the labeler was asked about, repeats included.
     pub(crate) asked: AtomicUsize,
-    /// The labeller says the opposite.
+    /// The labeler says the opposite.
     pub(crate) lies: AtomicBool,
     /// The challenger is no better than guessing.
     pub(crate) dull: AtomicBool,
     pub(crate) job_fails: AtomicBool,
+    /// Jobs that were stopped.
+    pub(crate) stopped: Mutex<Vec<String>>,
     /// Parts that cannot be reached.
     pub(crate) away: Mutex<Vec<&'static str>>,
     calls: AtomicUsize,
@@ -84,15 +89,26 @@ impl World {
         Self::of(120, 100).await
     }
 
-    /// With so many items, of which so many are to be labelled.
+    /// With so many items, of which so many are to be labeled.
     pub(crate) async fn of(items: usize, sample: usize) -> Self {
         let database = TestDatabase::create().await;
         let folder = tempfile::tempdir().expect("a folder");
         let shipped = folder.path().join("shipped");
         tiny_bundle(&shipped, "v1", 1);
-        let world =
-            Self { database, outer: Arc::default(), settings: settings(&shipped, sample), _folder: folder };
+        let world = Self { database, outer: Arc::default(), settings: settings(&shipped), _folder: folder };
         drop(world.context().await);
+        let granted =
+            world.store().await.grant_training(&Actor::local("test"), "these are made up", None).await;
+        granted.expect("granted");
+        let trial = json!({"items": 20, "hours": 1, "min_items": 10, "shift_margin": 0.2});
+        world
+            .set(
+                "sampling",
+                json!({"items": sample, "min_class": 5, "min_gold_class": 1, "agreement_labels": 10}),
+            )
+            .await;
+        world.set("gate", json!({"resamples": 200})).await;
+        world.set("trials", json!({"shadow": trial, "canary": trial, "canary_share": 0.5})).await;
         for n in 0..items {
             let text = if n % 3 == 0 {
                 format!("no {n} {CODED} is {n} welcome")
@@ -117,13 +133,28 @@ impl World {
         let context = self.context().await;
         tokio::select! {
             answer = handle(&context, event, Deadline::after(std::time::Duration::from_secs(800))) => Some(answer),
-            () = self.outer.killed.notified() => None,
+            () = self.outer.killed.notified() => {
+                self.a_minute_passes().await;
+                None
+            }
         }
+    }
+
+    /// The lease of a process that was killed ends.
+    pub(crate) async fn a_minute_passes(&self) {
+        let sql = "update leases set until = now()";
+        self.database.client().await.batch_execute(sql).await.expect("the lease ends");
     }
 
     /// One invocation that must go well.
     pub(crate) async fn tick(&self) -> Answer {
         self.invoke(json!({})).await.expect("nobody kills").expect("goes well")
+    }
+
+    /// Changes fields of a document of settings.
+    pub(crate) async fn set(&self, name: &str, fields: Value) {
+        let changed = self.store().await.change_settings(&Actor::local("test"), name, &fields).await;
+        changed.expect("changed");
     }
 
     pub(crate) async fn store(&self) -> Store {
@@ -137,7 +168,10 @@ impl World {
 
     /// Asks for a run and moves it until it is over or waits for a trial.
     pub(crate) async fn until(&self, state: RunState) -> Run {
-        self.invoke(json!({"action": "start", "by": "a test"})).await.expect("alive").expect("goes well");
+        self.invoke(json!({"kind": "start", "by": "local:test", "reason": "a test"}))
+            .await
+            .expect("alive")
+            .expect("goes well");
         for _ in 0..6 {
             if self.run().await.state == state {
                 break;
@@ -174,56 +208,51 @@ impl World {
         for (names, top) in [(flagged, 0.9), (allowed, 0.1)] {
             self.predict(names, &[(champion.clone(), 0.1, true), (version.clone(), top, false)]).await;
         }
-        let entry = |model_version| HealthEntry {
-            model_version,
-            items: 30,
-            failed: 0,
-            load_failures: 0,
-            milliseconds: 90.0,
-        };
-        let health = [entry(champion), entry(version.clone())];
-        store.record_health(&version, challenger.mode, &health).await.expect("noted");
+        let entry = |model| HealthEntry { model, items: 30, failed: 0, load_failures: 0, milliseconds: 90.0 };
+        let entries = [entry(champion), entry(version.clone())];
+        let health = BatchHealth { challenger: &challenger, entries: &entries };
+        store.record_predictions(&[], Some(health)).await.expect("noted");
     }
 
     async fn predict(&self, names: &[String], models: &[(ModelVersion, f32, bool)]) {
         let store = self.store().await;
-        let names: Vec<_> = names.iter().map(|name| name.parse().expect("a fullname")).collect();
+        let names: Vec<_> = names.iter().map(|name| name.parse().expect("a id")).collect();
         let items = store.items_to_score(&names).await.expect("reads");
         let p = |value| Probability::new(value).expect("a probability");
-        let prediction =
-            |item: &modloop_store::ItemToScore, model: &ModelVersion, top: f32, decides| NewPrediction {
-                fullname: item.fullname.clone(),
-                content_hash: item.content_hash,
-                model_version: model.clone(),
-                scores: vec![p(top), p(top)],
-                top_score: p(top),
-                entropy: 0.3,
-                decision: item.thresholds.decide(p(top)),
-                decides,
-                tokens: 5,
-                unknown_tokens: 0,
-                windows: 1,
-                truncated: false,
-            };
+        let prediction = |item: &modloop_store::predictions::ItemToScore,
+                          model: &ModelVersion,
+                          top: f32,
+                          decides| NewPrediction {
+            id: item.id.clone(),
+            content_hash: item.content_hash,
+            model: model.clone(),
+            scores: vec![p(top), p(top)],
+            decision: item.thresholds.all.decide(p(top)),
+            label: None,
+            flagged_labels: Vec::new(),
+            policy_id: item.policy_id,
+            decides,
+            tokens: 5,
+            unknown_tokens: 0,
+            windows: 1,
+            read_whole: true,
+        };
         let each = items.iter().flat_map(|item| {
             models.iter().map(move |(model, top, decides)| prediction(item, model, *top, *decides))
         });
-        store.record_predictions(&each.collect::<Vec<_>>()).await.expect("recorded");
+        store.record_predictions(&each.collect::<Vec<_>>(), None).await.expect("recorded");
     }
 
     /// How often each alias was switched, in order.
-    pub(crate) async fn switches(&self) -> Vec<String> {
+    pub(crate) async fn switches(&self) -> Vec<SwitchAction> {
         let mut switches = self.store().await.switches(20).await.expect("reads");
         switches.reverse();
         switches.into_iter().map(|switch| switch.action).collect()
     }
 }
 
-fn settings(shipped: &Path, sample_items: usize) -> Settings {
-    let trial =
-        TrialPolicy { items: 20, hours: 1.0, least_items: 10, shift_margin: 0.2, ..TrialPolicy::default() };
+fn settings(shipped: &Path) -> Settings {
     Settings {
-        permission: true,
         bundles_bucket: "models".into(),
         data_bucket: "models".into(),
         shipped_bundle: shipped.to_owned(),
@@ -233,22 +262,11 @@ fn settings(shipped: &Path, sample_items: usize) -> Settings {
             role_arn: "arn:aws:iam::000000000000:role/training".into(),
             instance: "ml.g5.xlarge".into(),
             volume_gb: 30,
-            longest_seconds: 600,
+            max_seconds: 600,
             spot_wait_seconds: Some(1200),
             network: None,
             kms_key: None,
         }),
-        run: RunSettings {
-            sample_items,
-            least_class: 5,
-            least_gold_class: 1,
-            agreement_labels: 10,
-            gate: Policy { resamples: 200, ..Policy::default() },
-            shadow: trial.clone(),
-            canary: trial,
-            canary_share: 0.5,
-            ..RunSettings::default()
-        },
     }
 }
 

@@ -9,7 +9,7 @@ use modloop_cloud::{CloudError, JobStatus, TrainingJob};
 use modloop_domain::Label;
 use modloop_evaluation::DevLine;
 use modloop_gate::Rate;
-use modloop_labeler::{Budget, MicroDollars, NoLabel, Outcome, Spend, Unlabelled, Verdict};
+use modloop_labeler::{Budget, MicroDollars, NoLabel, Outcome, Spend, Unlabeled, Verdict};
 use modloop_retrain::{Files, Jobs, LabelTexts, Measure, Measurement, Outside, RetrainError, RunBudget};
 
 use super::{CODED, Outer, tiny_bundle};
@@ -18,7 +18,7 @@ pub(super) fn outside(outer: &Arc<Outer>) -> Outside {
     Outside {
         files: Arc::new(MemoryFiles(outer.clone())),
         jobs: Arc::new(InstantJobs(outer.clone())),
-        labeller: Some(Arc::new(WordLabeller(outer.clone()))),
+        labeler: Some(Arc::new(WordLabeler(outer.clone()))),
         registry: Arc::new(super::registry::MemoryRegistry(outer.clone())),
         models: Arc::new(WordModels(outer.clone())),
     }
@@ -77,6 +77,12 @@ impl Jobs for InstantJobs {
             false => JobStatus::Completed { artifact: artifact(job), seconds: 60 },
         }))
     }
+
+    async fn stop(&self, name: &str) -> Result<(), CloudError> {
+        self.0.point("jobs").await?;
+        self.0.stopped.lock().expect("no panic").push(name.to_owned());
+        Ok(())
+    }
 }
 
 fn artifact(job: &TrainingJob) -> String {
@@ -84,35 +90,41 @@ fn artifact(job: &TrainingJob) -> String {
 }
 
 /// Knows the coded word. Spends 100 tokens a text.
-struct WordLabeller(Arc<Outer>);
+struct WordLabeler(Arc<Outer>);
 
 const COST: Spend = Spend { input_tokens: 80, output_tokens: 20, cost: MicroDollars(30) };
 
 #[async_trait(?Send)]
-impl LabelTexts for WordLabeller {
-    async fn label(&self, texts: Vec<Unlabelled>, labels: &[Label], budget: &RunBudget<'_>) -> Vec<Outcome> {
+impl LabelTexts for WordLabeler {
+    async fn label(
+        &self,
+        _settings: &modloop_settings::Labeler,
+        texts: Vec<Unlabeled>,
+        labels: &[Label],
+        budget: &RunBudget<'_>,
+    ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for text in texts {
             let result = self.verdict(&text, labels, budget).await;
             let spent = if result.is_ok() { COST } else { Spend::NONE };
-            outcomes.push(Outcome { fullname: text.fullname, spent, result });
+            outcomes.push(Outcome { id: text.id, spent, result });
         }
         outcomes
     }
 }
 
-impl WordLabeller {
+impl WordLabeler {
     async fn verdict(
         &self,
-        text: &Unlabelled,
+        text: &Unlabeled,
         labels: &[Label],
         budget: &RunBudget<'_>,
     ) -> Result<Verdict, NoLabel> {
         let unavailable = |error: CloudError| NoLabel::Unavailable(error.to_string());
         let reservation = budget.reserve(COST).await?;
-        self.0.point("labeller").await.map_err(unavailable)?;
+        self.0.point("labeler").await.map_err(unavailable)?;
         self.0.asked.fetch_add(1, Ordering::Relaxed);
-        self.0.point("labeller").await.map_err(unavailable)?;
+        self.0.point("labeler").await.map_err(unavailable)?;
         budget.settle(reservation, COST).await?;
         let coded = text.text.contains(CODED) != self.0.lies.load(Ordering::Relaxed);
         Ok(Verdict {

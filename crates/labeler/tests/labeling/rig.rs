@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use modloop_labeler::{
     ApiKey, Budget, Labeler, LabelerSettings, NoLabel, Outcome, OutputLimit, Prices, Retries, Rubric,
-    Unlabelled, Verdict,
+    Unlabeled, Verdict,
 };
 use modloop_local::labeler::{API_KEY, Handle, Judge, MODEL, Options, StandIn, lexicon};
 
@@ -28,12 +28,12 @@ pub(crate) fn settings(stand_in: &Handle) -> LabelerSettings {
     LabelerSettings::new(stand_in.url().clone(), MODEL, prices).expect("settings").with_retries(Retries {
         attempts: NonZeroU32::new(3).expect("three"),
         first_wait: Duration::from_millis(5),
-        longest_wait: Duration::from_millis(20),
+        max_wait: Duration::from_millis(20),
     })
 }
 
 pub(crate) fn with_settings(settings: LabelerSettings) -> Labeler {
-    Labeler::new(settings, Rubric::v1().expect("a rubric"), &ApiKey::new(API_KEY)).expect("a labeller")
+    Labeler::new(settings, Rubric::v1().expect("a rubric"), &ApiKey::new(API_KEY)).expect("a labeler")
 }
 
 pub(crate) fn labeler(stand_in: &Handle) -> Labeler {
@@ -44,25 +44,25 @@ pub(crate) fn at_once(settings: LabelerSettings, calls: usize) -> LabelerSetting
     settings.with_concurrency(NonZeroUsize::new(calls).expect("a call"))
 }
 
-pub(crate) fn most_output(settings: LabelerSettings, tokens: u32) -> LabelerSettings {
+pub(crate) fn max_output(settings: LabelerSettings, tokens: u32) -> LabelerSettings {
     settings.with_output(NonZeroU32::new(tokens).expect("tokens"), OutputLimit::MaxCompletionTokens)
 }
 
-pub(crate) fn item(number: usize, text: &str) -> Unlabelled {
-    Unlabelled { fullname: format!("t1_{number}").parse().expect("a fullname"), text: text.to_owned() }
+pub(crate) fn item(number: usize, text: &str) -> Unlabeled {
+    Unlabeled { id: format!("t1_{number}").parse().expect("a id"), text: text.to_owned() }
 }
 
-pub(crate) fn items<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Unlabelled> {
+pub(crate) fn items<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Unlabeled> {
     texts.into_iter().enumerate().map(|(number, text)| item(number, text)).collect()
 }
 
 /// All outcomes, in the order of their names.
-pub(crate) async fn label<B: Budget>(labeler: &Labeler, texts: Vec<Unlabelled>, budget: &B) -> Vec<Outcome> {
-    let order = texts.iter().map(|text| text.fullname.clone()).collect::<Vec<_>>();
+pub(crate) async fn label<B: Budget>(labeler: &Labeler, texts: Vec<Unlabeled>, budget: &B) -> Vec<Outcome> {
+    let order = texts.iter().map(|text| text.id.clone()).collect::<Vec<_>>();
     // Servers want to move such work between threads.
-    let labelling: Pin<Box<dyn Stream<Item = Outcome> + Send + '_>> = Box::pin(labeler.label(texts, budget));
-    let mut outcomes: Vec<_> = labelling.collect().await;
-    outcomes.sort_by_key(|outcome| order.iter().position(|name| *name == outcome.fullname));
+    let labeling: Pin<Box<dyn Stream<Item = Outcome> + Send + '_>> = Box::pin(labeler.label(texts, budget));
+    let mut outcomes: Vec<_> = labeling.collect().await;
+    outcomes.sort_by_key(|outcome| order.iter().position(|name| *name == outcome.id));
     outcomes
 }
 

@@ -1,4 +1,4 @@
-//! Labelling over real HTTP, against a stand-in that behaves like the endpoint it stands for.
+//! Labeling over real HTTP, against a stand-in that behaves like the endpoint it stands for.
 
 mod budget;
 mod faults;

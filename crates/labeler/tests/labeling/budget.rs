@@ -11,7 +11,7 @@ use crate::rig::{
 
 const TEXTS: usize = 40;
 
-/// What the endpoint bills and what the ledger saw, after labelling within a limit.
+/// What the endpoint bills and what the ledger saw, after labeling within a limit.
 async fn spent(limit: (u64, u64), calls: usize, seed: Option<u64>) -> (Stats, State, usize) {
     let mut options = Options::new(judge());
     options.faults = seed.map(|seed| Faults { seed, hold: Duration::from_millis(500) });
@@ -20,8 +20,8 @@ async fn spent(limit: (u64, u64), calls: usize, seed: Option<u64>) -> (Stats, St
     let ledger = Ledger::new(limit.0, limit.1);
     let outcomes = label(&labeler, (0..TEXTS).map(|n| item(n, "a fine day")).collect(), &ledger).await;
     assert_eq!(outcomes.len(), TEXTS);
-    let labelled = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
-    (stand_in.stats(), ledger.seen(), labelled)
+    let labeled = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    (stand_in.stats(), ledger.seen(), labeled)
 }
 
 proptest! {
@@ -36,7 +36,7 @@ proptest! {
         let (billed, seen, _) = runtime.block_on(spent((tokens, micros), calls, seed));
         let prices = Prices::per_million(INPUT_PRICE, OUTPUT_PRICE).expect("prices");
         let bill = prices.of(billed.prompt_tokens, billed.completion_tokens);
-        prop_assert!(seen.most_tokens <= tokens && seen.most_micros <= micros);
+        prop_assert!(seen.max_tokens <= tokens && seen.max_micros <= micros);
         prop_assert!(bill.tokens() <= seen.spent.tokens(), "{} billed, {} counted", bill.tokens(), seen.spent.tokens());
         prop_assert!(bill.cost <= seen.spent.cost && bill.cost.0 <= micros);
         prop_assert_eq!(seen.reservations, seen.settlements);
@@ -51,16 +51,16 @@ async fn a_used_up_budget_ends_the_calls_and_says_so() {
     let ledger = Ledger::new(20_000, u64::MAX);
     let labeler = with_settings(at_once(settings(&stand_in), 1));
     let outcomes = label(&labeler, (0..TEXTS).map(|n| item(n, "a fine day")).collect(), &ledger).await;
-    let labelled = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
-    assert!((5..TEXTS).contains(&labelled), "{labelled} labelled");
-    assert!(outcomes[labelled..].iter().all(|outcome| matches!(why(outcome), NoLabel::Budget(_))));
+    let labeled = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    assert!((5..TEXTS).contains(&labeled), "{labeled} labeled");
+    assert!(outcomes[labeled..].iter().all(|outcome| matches!(why(outcome), NoLabel::Budget(_))));
     assert!(why(&outcomes[TEXTS - 1]).to_string().contains("budget of the run is used up"));
-    assert_eq!(stand_in.stats().requests as usize, labelled);
+    assert_eq!(stand_in.stats().requests as usize, labeled);
 }
 
 #[tokio::test]
 async fn money_is_a_limit_of_its_own() {
-    let (stats, seen, labelled) = spent((u64::MAX, 3_000), 4, None).await;
-    assert!((1..TEXTS).contains(&labelled), "{labelled} labelled");
-    assert!(seen.spent.cost.0 <= 3_000 && stats.requests as usize == labelled);
+    let (stats, seen, labeled) = spent((u64::MAX, 3_000), 4, None).await;
+    assert!((1..TEXTS).contains(&labeled), "{labeled} labeled");
+    assert!(seen.spent.cost.0 <= 3_000 && stats.requests as usize == labeled);
 }

@@ -261,9 +261,9 @@ fn prefetch(quads: &[Quad], tile: usize, tiles: usize) {
     }
 }
 
-/// What the processor can do.
+/// An instruction set that the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Instructions {
+pub enum Instructions {
     /// AVX2 and FMA.
     Avx2,
     /// AVX-512 with VNNI.
@@ -271,13 +271,32 @@ pub(super) enum Instructions {
 }
 
 impl Instructions {
-    /// The best of this processor; `None` when it has none of them.
-    pub(super) fn detect() -> Option<Self> {
+    /// Those of this processor, the best first; empty when it has none of them.
+    pub fn available() -> Vec<Self> {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         let vnni = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vnni");
-        avx2.then_some(if vnni { Self::Vnni } else { Self::Avx2 })
+        match (avx2, vnni) {
+            (true, true) => vec![Self::Vnni, Self::Avx2],
+            (true, false) => vec![Self::Avx2],
+            // The kernels use AVX2 for everything but products.
+            (false, _) => Vec::new(),
+        }
+    }
+
+    /// The best of this processor; `None` when it has none of them.
+    pub fn detect() -> Option<Self> {
+        Self::available().first().copied()
+    }
+}
+
+impl std::fmt::Display for Instructions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Avx2 => "AVX2",
+            Self::Vnni => "AVX-512 VNNI",
+        })
     }
 }
 

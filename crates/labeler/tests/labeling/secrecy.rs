@@ -53,7 +53,7 @@ async fn a_refused_key_ends_the_work_and_is_shown_nowhere() {
     let stand_in = stand_in().await;
     let key = ApiKey::new("sk-very-hush");
     let settings = at_once(settings(&stand_in), 1);
-    let labeler = Labeler::new(settings.clone(), Rubric::v1().expect("a rubric"), &key).expect("a labeller");
+    let labeler = Labeler::new(settings.clone(), Rubric::v1().expect("a rubric"), &key).expect("a labeler");
     let outcomes = label(&labeler, (0..9).map(|n| item(n, "a fine day")).collect(), &Ledger::plenty()).await;
     assert!(outcomes.iter().all(|outcome| why(outcome) == &NoLabel::Key));
     assert_eq!(stand_in.stats().requests, 1);
@@ -73,5 +73,5 @@ async fn texts_and_rationales_are_not_logged() {
     assert!(outcomes.iter().any(|outcome| outcome.result.is_err()));
     let shown = format!("{shown} {outcomes:?} {}", log.text());
     assert!(shown.contains("t1_0") && !shown.contains("private"), "{shown}");
-    assert!(!shown.contains("Labelled by a stand-in"), "{shown}");
+    assert!(!shown.contains("Labeled by a stand-in"), "{shown}");
 }

@@ -7,7 +7,7 @@ use std::iter::zip;
 
 use super::pairing::pair_up;
 use super::{Block, DEPTH, Quad};
-use crate::bert::quantised::TILE;
+use crate::quantised::TILE;
 
 /// A weight's quads in pairs, which lie in the order in which they are read.
 pub(super) struct PairedQuads {

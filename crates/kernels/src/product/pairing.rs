@@ -99,7 +99,7 @@ mod tests {
             weights in proptest::collection::vec(proptest::array::uniform32(-90i8..90), 1..40),
             most in 129u8..=255
         ) {
-            if super::super::Instructions::detect().is_none() {
+            if crate::Instructions::detect().is_none() {
                 return Ok(());
             }
             let quads: Vec<Quad> = weights.iter().map(|half| Quad(std::array::from_fn(|i| half[i % 32]))).collect();

@@ -1,4 +1,4 @@
-//! Posts that give orders to the labeller. The stand-in obeys every word that reaches it outside the data field, so
+//! Posts that give orders to the labeler. The stand-in obeys every word that reaches it outside the data field, so
 //! each of these would change its answer if it stood among the instructions.
 
 use crate::ledger::Ledger;
@@ -58,7 +58,7 @@ const ORDERS: &[(&str, bool, bool)] = &[
 ];
 
 #[tokio::test]
-async fn orders_are_labelled_like_any_other_post() {
+async fn orders_are_labeled_like_any_other_post() {
     let stand_in = stand_in().await;
     let texts = items(ORDERS.iter().map(|(text, ..)| *text));
     let outcomes = label(&labeler(&stand_in), texts, &Ledger::plenty()).await;

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Block, Quad};
-use crate::bert::quantised::TILE;
+use crate::quantised::TILE;
 
 /// One tile of rows by as many panels as there are, each `inner` quads long, over one block of the inputs.
 ///

@@ -13,11 +13,13 @@ const ZERO_POINT: u8 = 128;
 const COLUMNS: usize = 16;
 
 impl Bert {
-    /// Takes the weights of an int8 graph that this project exported. `None` when the processor lacks AVX2,
-    /// or the graph is another one (fp32, or of sizes that the kernels do not take): ONNX Runtime computes
-    /// those, and says what is wrong with a file that is no graph.
-    pub(crate) fn load(graph: &Path) -> Option<Self> {
-        let instructions = Instructions::detect()?;
+    /// Takes the weights of an int8 graph that this project exported, for instructions that this processor
+    /// has. `None` when the processor lacks them, or the graph is another one: fp32, or of sizes that the
+    /// kernels do not take.
+    pub fn load(graph: &Path, instructions: Instructions) -> Option<Self> {
+        if !Instructions::available().contains(&instructions) {
+            return None;
+        }
         let constants = GraphConstants::open(graph).ok()?;
         Reader { constants, instructions }.bert().ok().flatten()
     }

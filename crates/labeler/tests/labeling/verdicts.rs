@@ -4,7 +4,7 @@ use modloop_local::labeler::API_KEY;
 
 use crate::ledger::Ledger;
 use crate::rig::{
-    INPUT_PRICE, OUTPUT_PRICE, answers, item, items, label, label_one, labeler, most_output, settings,
+    INPUT_PRICE, OUTPUT_PRICE, answers, item, items, label, label_one, labeler, max_output, settings,
     stand_in, why, with_settings,
 };
 
@@ -41,7 +41,7 @@ async fn only_the_labels_that_a_model_has_are_asked_for() {
     let stand_in = stand_in().await;
     let hate = "hate".parse().expect("a label");
     let rubric = Rubric::v1().and_then(|rubric| rubric.asking_for(&[hate])).expect("a rubric");
-    let labeler = Labeler::new(settings(&stand_in), rubric, &ApiKey::new(API_KEY)).expect("a labeller");
+    let labeler = Labeler::new(settings(&stand_in), rubric, &ApiKey::new(API_KEY)).expect("a labeler");
     let outcome = label_one(&labeler, "blorks and dimwit", &Ledger::plenty()).await;
     let verdict = outcome.result.expect("a label");
     assert_eq!(
@@ -63,13 +63,13 @@ async fn a_text_without_content_or_end_costs_nothing() {
 async fn an_answer_that_does_not_fit_is_no_label() {
     let stand_in = stand_in().await;
     let outcome =
-        label_one(&with_settings(most_output(settings(&stand_in), 5)), "a fine day", &Ledger::plenty()).await;
+        label_one(&with_settings(max_output(settings(&stand_in), 5)), "a fine day", &Ledger::plenty()).await;
     assert_eq!(why(&outcome), &NoLabel::CutOff);
     assert_eq!(outcome.spent.output_tokens, 5, "what was written is paid for");
 }
 
 #[tokio::test]
-async fn a_labeller_that_is_told_to_be_wrong_is_wrong() {
+async fn a_labeler_that_is_told_to_be_wrong_is_wrong() {
     let stand_in = stand_in().await;
     stand_in.answer_wrongly(true);
     let outcome = label_one(&labeler(&stand_in), "all blorks must leave", &Ledger::plenty()).await;

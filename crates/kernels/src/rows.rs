@@ -117,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn can_run() -> bool {
-        super::super::product::Instructions::detect().is_some()
+        crate::Instructions::detect().is_some()
     }
 
     #[test]

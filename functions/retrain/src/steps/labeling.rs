@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use modloop_domain::{Fullname, Label, ModelVersion};
-use modloop_labeler::{NoLabel, Outcome, Unlabelled};
-use modloop_store::{LlmLabel, Progress, RunState, UnlabelledItem};
+use modloop_domain::RunState;
+use modloop_domain::{ItemId, Label, ModelVersion};
+use modloop_labeler::{NoLabel, Outcome, Unlabeled};
+use modloop_store::labels::{LlmLabel, UnlabeledItem};
+use modloop_store::runs::RunUpdate;
 use serde_json::{Value, json};
 
 use super::quality::{agreements, champion_quality, distrust};
@@ -17,10 +19,10 @@ const BATCH: u32 = 40;
 const PATIENCE: u16 = 3;
 /// What a batch may take when the endpoint is slow: another is not begun with less time left.
 const BATCH_TAKES: Duration = Duration::from_secs(60);
-/// Labelled items that are looked at.
-const MOST_ITEMS: u32 = 50_000;
+/// Labeled items that are looked at.
+const MAX_ITEMS: u32 = 50_000;
 
-/// Why labelling came to its end.
+/// Why labeling came to its end.
 enum Ended {
     /// Every item was asked about.
     Done,
@@ -38,33 +40,35 @@ impl Work<'_> {
         let run = self.run.id;
         // Only this process works on the run: what is reserved was left behind by one that died.
         self.context.database.ask(async |store| store.settle_abandoned(run).await).await?;
-        let ended = match &self.context.outside.labeller {
-            Some(labeller) => self.ask_labeller(labeller.as_ref()).await?,
+        let ended = match &self.context.outside.labeler {
+            Some(labeler) => self.ask_labeler(labeler.as_ref()).await?,
             None => Ended::Done,
         };
-        let progress = self.labelling_progress(&ended).await?;
+        let progress = self.labeling_progress(&ended).await?;
         match ended {
-            Ended::OutOfTime => Ok(Step::Waits("labelling goes on".into())),
+            Ended::OutOfTime => Ok(Step::Waits("labeling goes on".into())),
             Ended::Distrusted(reason) => self.end(RunState::Rejected, &reason, progress).await,
-            Ended::Done | Ended::Budget if !self.context.settings.permission => {
-                let quality = progress.champion_quality.as_ref().map(summary).unwrap_or_default();
-                let reason = format!(
-                    "training is not permitted: TRAINING_PERMISSION is off, so no text goes into a data set; \
-                     the champion on this run's labels: {quality}"
-                );
-                self.end(RunState::Rejected, &reason, progress).await
-            }
-            Ended::Done | Ended::Budget => self.build_data_set(progress).await,
+            Ended::Done | Ended::Budget => match self.permission().await? {
+                Some(permission) => self.build_data_set(&permission, progress).await,
+                None => {
+                    let quality = progress.champion_quality.as_ref().map(summary).unwrap_or_default();
+                    let reason = format!(
+                        "nobody has stated that texts may be trained on, so no text goes into a data set (see \
+                         `modloop permission --help`); the champion on this run's labels: {quality}"
+                    );
+                    self.end(RunState::Rejected, &reason, progress).await
+                }
+            },
         }
     }
 
-    async fn ask_labeller(&self, labeller: &dyn LabelTexts) -> Result<Ended, RetrainError> {
+    async fn ask_labeler(&self, labeler: &dyn LabelTexts) -> Result<Ended, RetrainError> {
         let (run, settings, database) = (self.run.id, &self.settings, &self.context.database);
         let labels = self.labels().await?;
-        let budget = RunBudget::new(database, run, settings.run_budget, settings.month_budget).await?;
+        let budget = RunBudget::new(database, run, settings.run_budget(), settings.month_budget()).await?;
         let mut least_left = Duration::ZERO;
         loop {
-            let items = database.ask(async |store| store.unlabelled(run, PATIENCE, BATCH).await).await?;
+            let items = database.ask(async |store| store.unlabeled(run, PATIENCE, BATCH).await).await?;
             if items.is_empty() {
                 return Ok(Ended::Done);
             }
@@ -72,10 +76,8 @@ impl Work<'_> {
                 return Ok(Ended::OutOfTime);
             }
             least_left = BATCH_TAKES;
-            let texts = items
-                .iter()
-                .map(|item| Unlabelled { fullname: item.fullname.clone(), text: item.text.scored() });
-            let outcomes = labeller.label(texts.collect(), &labels, &budget).await;
+            let texts = items.iter().map(|item| Unlabeled { id: item.id.clone(), text: item.text.scored() });
+            let outcomes = labeler.label(&settings.labeler, texts.collect(), &labels, &budget).await;
             let answered = self.store_answers(&items, &outcomes).await?;
             if let Some(reason) = self.distrust().await? {
                 return Ok(Ended::Distrusted(reason));
@@ -83,10 +85,10 @@ impl Work<'_> {
             let reasons = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
             match reasons.clone().find(|reason| reason.concerns_everything()) {
                 Some(NoLabel::Budget(_)) => return Ok(Ended::Budget),
-                Some(reason) => return Err(RetrainError::Labeller(reason.to_string())),
+                Some(reason) => return Err(RetrainError::Labeler(reason.to_string())),
                 None if answered == 0 && reasons.clone().any(NoLabel::is_retryable) => {
                     let reason = reasons.map(ToString::to_string).next().unwrap_or_default();
-                    return Err(RetrainError::Labeller(reason));
+                    return Err(RetrainError::Labeler(reason));
                 }
                 None => {}
             }
@@ -96,23 +98,22 @@ impl Work<'_> {
     /// Stores labels, and counts refusals of what will hardly be answered another time.
     async fn store_answers(
         &self,
-        items: &[UnlabelledItem],
+        items: &[UnlabeledItem],
         outcomes: &[Outcome],
     ) -> Result<usize, RetrainError> {
         let run = self.run.id;
-        let hashes: BTreeMap<&Fullname, &UnlabelledItem> =
-            items.iter().map(|item| (&item.fullname, item)).collect();
+        let hashes: BTreeMap<&ItemId, &UnlabeledItem> = items.iter().map(|item| (&item.id, item)).collect();
         let labels: Vec<LlmLabel> =
-            outcomes.iter().filter_map(|outcome| label(hashes.get(&outcome.fullname)?, outcome)).collect();
-        let refused: Vec<Fullname> = outcomes
+            outcomes.iter().filter_map(|outcome| label(hashes.get(&outcome.id)?, outcome)).collect();
+        let refused: Vec<ItemId> = outcomes
             .iter()
             .filter(|o| o.result.as_ref().is_err_and(|why| !why.is_retryable() && !why.concerns_everything()))
-            .map(|outcome| outcome.fullname.clone())
+            .map(|outcome| outcome.id.clone())
             .collect();
         let database = &self.context.database;
         database.ask(async |store| store.record_llm_labels(run, &labels).await).await?;
         database.ask(async |store| store.count_refusals(run, &refused).await).await?;
-        tracing::info!(run, labelled = labels.len(), refused = refused.len(), "texts were labelled");
+        tracing::info!(run, labeled = labels.len(), refused = refused.len(), "texts were labeled");
         Ok(labels.len())
     }
 
@@ -120,25 +121,29 @@ impl Work<'_> {
         let run = self.run.id;
         let agreed = self.context.database.ask(async |store| store.agreement(run).await).await?;
         let Self { settings, .. } = self;
-        Ok(distrust(&agreements(&agreed), settings.agreement_labels, settings.least_agreement))
+        Ok(distrust(
+            &agreements(&agreed),
+            settings.sampling.agreement_labels,
+            settings.sampling.min_agreement,
+        ))
     }
 
-    /// What labelling gave and cost, and how good the champion is by it.
-    async fn labelling_progress(&self, ended: &Ended) -> Result<Progress, RetrainError> {
+    /// What labeling gave and cost, and how good the champion is by it.
+    async fn labeling_progress(&self, ended: &Ended) -> Result<RunUpdate, RetrainError> {
         let (run, database) = (self.run.id, &self.context.database);
         let champion = self.champion()?;
-        let items = database.ask(async |store| store.labelled_items(run, champion, MOST_ITEMS).await).await?;
+        let items = database.ask(async |store| store.labeled_items(run, champion, MAX_ITEMS).await).await?;
         let agreed = database.ask(async |store| store.agreement(run).await).await?;
         let spent = database.ask(async |store| store.spent(&RunBudget::period(run)).await).await?;
-        let labelling = json!({
-            "labelled": items.iter().filter(|item| item.in_run).count(),
+        let labeling = json!({
+            "labeled": items.iter().filter(|item| item.in_run).count(),
             "budget_used_up": matches!(ended, Ended::Budget),
             "agreement": agreements(&agreed),
             "tokens": spent.spent.tokens, "cost_micros": spent.spent.micros,
         });
         let quality = champion_quality(&items, &self.labels().await?);
-        let (labelling, champion_quality) = (Some(labelling), Some(json!(quality)));
-        Ok(Progress { labelling, champion_quality, ..Progress::default() })
+        let (labeling, champion_quality) = (Some(labeling), Some(json!(quality)));
+        Ok(RunUpdate { labeling, champion_quality, ..RunUpdate::default() })
     }
 
     pub(super) fn champion(&self) -> Result<&ModelVersion, RetrainError> {
@@ -152,10 +157,10 @@ impl Work<'_> {
     }
 }
 
-fn label(item: &UnlabelledItem, outcome: &Outcome) -> Option<LlmLabel> {
+fn label(item: &UnlabeledItem, outcome: &Outcome) -> Option<LlmLabel> {
     let verdict = outcome.result.as_ref().ok()?;
     Some(LlmLabel {
-        fullname: item.fullname.clone(),
+        item: item.id.clone(),
         content_hash: item.content_hash,
         values: verdict.answers.clone(),
         model: verdict.model.clone(),

@@ -129,7 +129,7 @@ mod tests {
         fn a_quantised_value_is_off_by_half_a_step(
             rows in proptest::collection::vec(proptest::collection::vec(-9f32..9.0, 40), 1..15)
         ) {
-            if super::super::product::Instructions::detect().is_some() {
+            if crate::Instructions::detect().is_some() {
                 let mut quantised = QuantisedRows::default();
                 quantised.fill(&rows.concat(), 40, 127);
                 prop_assert_eq!(quantised.tiles(), rows.len().div_ceil(TILE));

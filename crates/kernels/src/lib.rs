@@ -1,8 +1,10 @@
+#![cfg(target_arch = "x86_64")]
 //! A BERT computed directly from the constants of a served graph, on processors with AVX2.
 //!
 //! It computes what the int8 graph describes, with three differences that make it fast: a linear layer
 //! quantises each token with a scale and zero point of its own, weights are packed once for the processor's
-//! instructions, and windows are computed in groups. `tests/bert.rs` holds it against ONNX Runtime.
+//! instructions, and windows are computed in groups. Tests of the
+//! classifier hold it against ONNX Runtime.
 
 mod attention;
 mod peak;
@@ -13,12 +15,13 @@ mod weights;
 
 use self::attention::{AttentionScratch, attend};
 pub use self::peak::integer_peak;
+pub use self::product::Instructions;
 use self::product::PackedLinear;
 use self::quantised::{QuantisedRows, TILE};
 use self::rows::{add_and_normalise, gelu};
 
 /// The weights, ready to compute with.
-pub(crate) struct Bert {
+pub struct Bert {
     hidden: usize,
     heads: usize,
     epsilon: f32,
@@ -61,7 +64,7 @@ const ROWS: usize = 13 * TILE;
 
 /// Space that is used again for every group of windows; one a thread.
 #[derive(Default)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     hidden: Vec<f32>,
     /// Queries, keys and values.
     joined: Vec<f32>,
@@ -77,7 +80,7 @@ impl Bert {
     ///
     /// Windows are computed together, so that weights are read once for all of them. Nothing is shared
     /// between rows, so logits are the same bits as those of a window alone.
-    pub(crate) fn logits(&self, windows: &[&[i64]], scratch: &mut Scratch) -> Vec<Option<Vec<f32>>> {
+    pub fn logits(&self, windows: &[&[i64]], scratch: &mut Scratch) -> Vec<Option<Vec<f32>>> {
         let taken: Vec<bool> = windows.iter().map(|ids| self.takes(ids)).collect();
         let good: Vec<&[i64]> =
             windows.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(ids, _)| *ids).collect();

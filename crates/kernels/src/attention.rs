@@ -167,7 +167,7 @@ mod tests {
         fn each_token_gets_the_weighted_mean_of_all_values(
             seed in 0u32..1000, tokens in 1usize..40, heads in 1usize..4, panels in 1usize..3
         ) {
-            if super::super::product::Instructions::detect().is_none() {
+            if crate::Instructions::detect().is_none() {
                 return Ok(());
             }
             let (size, width) = (panels * COLUMNS, heads * panels * COLUMNS);

@@ -62,7 +62,7 @@ async fn an_answer_without_usage_counts_in_full() {
     stand_in.break_next([Fault::NoUsage]);
     let outcome = label_one(&labeler(&stand_in), "a fine day", &budget).await;
     assert!(outcome.result.is_ok());
-    assert_eq!(outcome.spent.tokens(), budget.seen().most_tokens);
+    assert_eq!(outcome.spent.tokens(), budget.seen().max_tokens);
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_bad_day_makes_no_wrong_label() {
     let retries = Retries {
         attempts: NonZeroU32::new(4).expect("four"),
         first_wait: Duration::from_millis(5),
-        longest_wait: Duration::from_millis(20),
+        max_wait: Duration::from_millis(20),
     };
     let labeler = with_settings(at_once(settings(&stand_in).with_timeout(SHORT).with_retries(retries), 8));
     let text = |n: usize| if n.is_multiple_of(2) { "all blorks must leave" } else { "a fine day" };
@@ -126,11 +126,11 @@ async fn a_bad_day_makes_no_wrong_label() {
     for (n, outcome) in outcomes.iter().enumerate() {
         if let Ok(verdict) = &outcome.result {
             let right = n.is_multiple_of(2);
-            assert_eq!(answers(verdict), (right, right), "{}", outcome.fullname);
+            assert_eq!(answers(verdict), (right, right), "{}", outcome.id);
         }
     }
-    let labelled = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    let labeled = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
     let stats = stand_in.stats();
-    assert!(labelled > 130, "{labelled} labelled, {stats:?}");
+    assert!(labeled > 130, "{labeled} labeled, {stats:?}");
     assert_eq!(stats.faults.len(), Fault::PASSING.len(), "{stats:?}");
 }

@@ -14,8 +14,8 @@ pub(crate) struct State {
     pub(crate) reserved: Spend,
     pub(crate) spent: Spend,
     /// Of reserved and spent together.
-    pub(crate) most_tokens: u64,
-    pub(crate) most_micros: u64,
+    pub(crate) max_tokens: u64,
+    pub(crate) max_micros: u64,
     pub(crate) reservations: u64,
     pub(crate) settlements: u64,
 }
@@ -51,8 +51,8 @@ impl Budget for Ledger {
         }
         state.reserved += most;
         state.reservations += 1;
-        state.most_tokens = state.most_tokens.max(bound.tokens());
-        state.most_micros = state.most_micros.max(bound.cost.0);
+        state.max_tokens = state.max_tokens.max(bound.tokens());
+        state.max_micros = state.max_micros.max(bound.cost.0);
         Ok(most)
     }
 
