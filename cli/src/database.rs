@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use modloop_domain::Actor;
 use modloop_store::{DatabaseSettings, Store};
 use serde::Serialize;
 
@@ -49,8 +50,7 @@ fn noted_url() -> Result<String> {
     Ok(url.trim().to_owned())
 }
 
-/// Who is asking, for the audit.
-pub(crate) fn operator() -> Result<String> {
-    let user = modloop_environment::optional("USER")?;
-    Ok(user.unwrap_or_else(|| "an operator".to_owned()))
+/// Who stands in the audit log: the user of this machine, which nothing checks.
+pub(crate) fn actor() -> Result<Actor> {
+    Ok(Actor::local(modloop_environment::optional("USER")?.as_deref().unwrap_or("unknown")))
 }

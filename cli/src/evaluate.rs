@@ -1,4 +1,4 @@
-//! `modloop evaluate`: how good a bundle is on labelled lines.
+//! `modloop evaluate`: how good a bundle is on labeled lines.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use modloop_classifier::ClassifierOptions;
 use crate::output::say;
 use crate::shipped;
 
-/// Measure a model on labelled texts, exactly as it is served; nothing is calibrated anew.
+/// Measure a model on labeled texts, exactly as it is served; nothing is calibrated anew.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   $ modloop evaluate --data dev.jsonl.gz --out report
   $ xdg-open report/evaluation.html
 
-The labelled set is JSON lines {\"source\",\"text\"} with 0, 1 or null for each label of the model, plain or gzipped.
+The labeled set is JSON lines {\"source\",\"text\"} with 0, 1 or null for each label of the model, plain or gzipped.
 The functional suite and the false alarms by identity are measured along with it.")]
 pub struct EvaluateArgs {
     /// Folder of the model bundle; default the one in models/champion.
     #[arg(long, value_name = "DIR", env = "MODLOOP_BUNDLE")]
     bundle: Option<PathBuf>,
-    /// Labelled texts.
+    /// Labeled texts.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Use at most this many of them, chosen at random but always the same.

@@ -4,10 +4,11 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use modloop_domain::ModelVersion;
-use modloop_store::{KnownModel, Switch};
+use modloop_operator::Operator;
+use modloop_store::models::{KnownModel, Switch};
 use serde_json::json;
 
-use crate::database::{DatabaseArgs, operator};
+use crate::database::{DatabaseArgs, actor};
 use crate::status::{ago, one_line};
 use crate::table::table;
 
@@ -59,16 +60,18 @@ pub async fn run(args: ModelsArgs) -> Result<()> {
             })
         }
         ModelsCommand::Promote { version, reason, database } => {
-            let before = database.connect().await?.promote(&version, &operator()?, &reason).await?;
+            let store = database.connect().await?;
+            let before = Operator::new(&store, actor()?).promote(&version, &reason).await?;
             database.print(&json!({"champion": version, "before": before}), || match &before {
-                Some(before) => format!("{version} is the champion now, in the place of {before}"),
-                None => format!("{version} is the champion now"),
+                Some(before) => format!("{version} is the champion now, instead of {before}."),
+                None => format!("{version} is the champion now."),
             })
         }
         ModelsCommand::Rollback { reason, database } => {
-            let (left, champion) = database.connect().await?.roll_back(&operator()?, &reason).await?;
+            let store = database.connect().await?;
+            let (left, champion) = Operator::new(&store, actor()?).roll_back(&reason).await?;
             database.print(&json!({"champion": champion, "left": left}), || {
-                format!("{left} is out of service, {champion} is the champion")
+                format!("{left} is out of service; {champion} is the champion.")
             })
         }
     }
@@ -102,7 +105,7 @@ pub fn list(models: &[KnownModel], switches: &[Switch], now: DateTime<Utc>) -> S
         let champion = switch.to_version.as_ref().map(ToString::to_string).unwrap_or_default();
         let reason: String = one_line(&switch.reason).chars().take(60).collect();
         switched.add_row([
-            switch.action.clone(),
+            json!(switch.action).as_str().unwrap_or_default().to_owned(),
             ago(now, switch.at),
             switch.actor.clone(),
             champion,

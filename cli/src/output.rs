@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
-/// Writes a text and ends its last line. Who reads may have had enough, as `head` does: that is no fault.
+/// Writes a text and ends its last line. A closed pipe (`| head`) is not an error.
 pub(crate) fn say(text: &str) -> Result<()> {
     match writeln!(io::stdout(), "{}", text.trim_end()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

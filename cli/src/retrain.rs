@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use modloop_cloud::{RetrainQueue, sdk_config};
-use modloop_store::{RequestedBy, RunRequest};
+use modloop_domain::RetrainMessage;
+use modloop_operator::Operator;
 use serde_json::json;
 
-use crate::database::{DatabaseArgs, operator};
+use crate::database::{DatabaseArgs, actor};
 
 /// Ask for a training run: sample, label, train, compare, try, switch.
 #[derive(Debug, Args)]
@@ -25,24 +26,23 @@ pub struct RetrainArgs {
 const AFTER_HELP: &str = "\
 Example:
   $ modloop retrain --reason \"new slang in r/city_talk\"
-  run 7 is asked for; `modloop runs show 7` tells how far it is
+  Requested run 7. Track it with `modloop runs show 7`.
 
 The request waits in the database until the runs before it are over. The model in service changes only when a
-challenger has proved better; nothing is trained unless the stack's TrainingPermission is on.";
+challenger has proved better; nothing is trained unless somebody has stated
+that texts may be trained on (`modloop permission`).";
 
 /// Stores the request; the function takes it up.
 pub async fn run(args: RetrainArgs) -> Result<()> {
     let store = args.database.connect().await?;
-    let reason = format!("{}: {}", operator()?, args.reason);
-    let request = RunRequest { by: RequestedBy::Operator, reason, episode: None, model: None };
-    let (run, _new) = store.request_run(&request).await?;
+    let run = Operator::new(&store, actor()?).request_run(&args.reason).await?;
     if let Some(url) = &args.queue_url {
         let queue = RetrainQueue::new(&sdk_config().await, url);
-        let woken = queue.send(&json!({"action": "tick"})).await;
+        let woken = queue.send(&RetrainMessage::Tick).await;
         woken
             .context("the run is stored, but the function was not woken; it starts with its next schedule")?;
     }
     args.database.print(&json!({"run": run}), || {
-        format!("run {run} is asked for; `modloop runs show {run}` tells how far it is")
+        format!("Requested run {run}. Track it with `modloop runs show {run}`.")
     })
 }

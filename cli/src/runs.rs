@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use modloop_gate::{GateReport, TrialReport};
-use modloop_store::{Run, RunEvent};
+use modloop_operator::Operator;
+use modloop_store::runs::{Run, RunEvent};
 use serde_json::{Value, json};
 
-use crate::database::DatabaseArgs;
+use crate::database::{DatabaseArgs, actor};
 use crate::status::{ago, one_line};
 use crate::table::table;
 
@@ -34,6 +35,13 @@ enum RunsCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Stop a run: its next step ends it, and stops its training job or its trial.
+    Stop {
+        /// Number of the run, the first column of `modloop runs`.
+        id: i64,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
 }
 
 /// Prints them once.
@@ -46,6 +54,13 @@ pub async fn run(args: RunsArgs) -> Result<()> {
             let story = store.story(id).await?;
             database.print(&json!({"run": found, "story": story}), || whole(&found, &story))
         }
+        Some(RunsCommand::Stop { id, database }) => {
+            let store = database.connect().await?;
+            let stopping = Operator::new(&store, actor()?).stop_run(id).await?;
+            database.print(&stopping, || {
+                format!("Run {id} stops with its next step, within a few minutes. Track it with `modloop runs show {id}`.")
+            })
+        }
         None => {
             let runs = args.database.connect().await?.runs(args.limit).await?;
             args.database.print(&runs, || list(&runs, Utc::now()))
@@ -56,7 +71,7 @@ pub async fn run(args: RunsArgs) -> Result<()> {
 /// One line a run.
 pub fn list(runs: &[Run], now: DateTime<Utc>) -> String {
     if runs.is_empty() {
-        return "no training runs yet; `modloop retrain` asks for one".to_owned();
+        return "No training runs yet. `modloop retrain` asks for one.".to_owned();
     }
     let mut table = table(&["run", "state", "since", "asked by", "challenger", "reason"]);
     for run in runs {
@@ -84,7 +99,7 @@ pub fn whole(run: &Run, story: &[RunEvent]) -> String {
     line("asked by", Some(format!("{}: {}", run.requested_by.as_str(), run.request)));
     line("champion", run.champion_version.as_ref().map(ToString::to_string));
     line("challenger", Some(run.challenger_version.to_string()));
-    line("labels", run.labelling.as_ref().map(labelling));
+    line("labels", run.labeling.as_ref().map(labeling));
     line("data set", run.data_set_uri.clone());
     line("hash", run.data_set_hash.clone());
     line("job", run.job_name.clone());
@@ -124,9 +139,9 @@ fn plain_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn labelling(labelling: &Value) -> String {
-    let dollars = labelling["cost_micros"].as_f64().unwrap_or_default() / 1e6;
-    format!("{} items, {} tokens, ${dollars:.4}", labelling["labelled"], labelling["tokens"])
+fn labeling(labeling: &Value) -> String {
+    let dollars = labeling["cost_micros"].as_f64().unwrap_or_default() / 1e6;
+    format!("{} items, {} tokens, ${dollars:.4}", labeling["labeled"], labeling["tokens"])
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {

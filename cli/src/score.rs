@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use modloop_classifier::{Classifier, ClassifierOptions, TextScores};
+use modloop_classifier::{Classifier, TextScores};
 use modloop_domain::{Decision, Label, ModelVersion, Probability, text};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -30,22 +30,31 @@ Example:
   {\"id\":\"t1_abc\",\"scores\":{\"hate\":0.01,\"offensive\":0.02},\"decision\":\"allow\",\"model\":\"2026-11-22.1\"}
 
 Lines come out in the order they went in, each soon after it came. A line that is not of this form comes out as
-{\"id\":null,\"line\":N,\"error\":\"…\"}; the others are scored all the same, and the exit code is 1.")]
+{\"id\":null,\"line\":N,\"error\":\"…\"}; the others are scored all the same, and the exit code is 1.
+
+MODLOOP_BACKEND chooses what computes: auto (the default), kernels or onnxruntime.")]
 pub struct ScoreArgs {
     /// Folder of the model bundle; default the one in models/champion.
     #[arg(long, value_name = "DIR", env = "MODLOOP_BUNDLE")]
     bundle: Option<PathBuf>,
-    /// ONNX Runtime library; default the one that `cargo xtask` puts under .modloop.
+    /// ONNX Runtime library; default the one that `cargo xtask` puts under .modloop. The kernels need none.
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
     runtime_library: Option<PathBuf>,
     /// Cores to use; default all.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Say on standard error which model computes, and how.
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 /// Scores standard input until it ends. The exit code is 1 when a line could not be scored.
 pub fn run(args: ScoreArgs) -> Result<ExitCode> {
+    let verbose = args.verbose;
     let classifier = load(args)?;
+    if verbose {
+        eprintln!("model {}, computed by {}", classifier.version(), classifier.backend());
+    }
     let (sender, lines) = sync_channel(READ_AHEAD);
     // Reading goes on while scoring; when the output is closed first, the process ends without it.
     let reader = thread::spawn(move || read_lines(io::stdin().lock(), &sender));
@@ -62,7 +71,7 @@ pub fn run(args: ScoreArgs) -> Result<ExitCode> {
 
 fn load(args: ScoreArgs) -> Result<Classifier> {
     let bundle = shipped::bundle(args.bundle)?;
-    let mut options = ClassifierOptions::on_all_cores(shipped::runtime_library(args.runtime_library)?);
+    let mut options = shipped::runtime(args.runtime_library)?;
     options.threads = args.threads.unwrap_or(options.threads);
     Ok(Classifier::load(&bundle, &options)?)
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use modloop_environment::optional;
+use modloop_classifier::{BackendChoice, Classifier, ClassifierOptions};
+use modloop_environment::{optional, parsed};
 
 /// The shipped model, below the repository.
 const BUNDLE: &str = "models/champion";
@@ -18,6 +19,17 @@ pub(crate) fn bundle(named: Option<PathBuf>) -> Result<PathBuf> {
             bail!("no model: call this from the repository, which holds {BUNDLE}, or name one with --bundle")
         }
     }
+}
+
+/// How a model computes here: on the backend of `MODLOOP_BACKEND`, with the library that was named or
+/// prepared. Without a library the kernels still compute; ONNX Runtime says what is missing when it is needed.
+pub(crate) fn runtime(named: Option<PathBuf>) -> Result<ClassifierOptions> {
+    let backend = parsed("MODLOOP_BACKEND", Some(BackendChoice::Auto), BackendChoice::WORDS)?;
+    let library = match named {
+        Some(file) => file,
+        None => prepared(RUNTIME_LIBRARY)?.unwrap_or_else(|| Path::new(".modloop").join(RUNTIME_LIBRARY)),
+    };
+    Ok(ClassifierOptions::on_all_cores(library).with_backend(backend))
 }
 
 /// The library that was named, or the one that was prepared.
@@ -49,4 +61,9 @@ fn find(relative: &str) -> Option<PathBuf> {
     let starts: Vec<PathBuf> = starts.into_iter().flatten().collect();
     let folders = starts.iter().flat_map(|start| start.ancestors());
     folders.map(|folder: &Path| folder.join(relative)).find(|path| path.exists())
+}
+
+/// The shipped model, loaded. For commands that only want to know whether it works here.
+pub(crate) fn classifier() -> Result<Classifier> {
+    Ok(Classifier::load(&bundle(None)?, &runtime(None)?)?)
 }

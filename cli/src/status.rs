@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 use modloop_environment::optional;
-use modloop_store::{DriftVerdict, ModelInService, ModelMode, Status, SubredditStatus};
+use modloop_store::status::{CommunityStatus, LastReport, ModelInService, ModelMode, Status};
 
 use crate::database::DatabaseArgs;
 
@@ -30,10 +30,10 @@ pub async fn run(args: StatusArgs) -> Result<()> {
 
 /// The status as text, with colours where they help.
 pub fn render(status: &Status, now: DateTime<Utc>, coloured: bool) -> String {
-    let mut text = format!("{}\n", subreddits(&status.subreddits, now, coloured));
-    for subreddit in status.subreddits.iter().filter(|s| s.last_error.is_some()) {
-        let reason = subreddit.last_error.as_deref().unwrap_or_default();
-        let _ = writeln!(text, "  r/{}: {}", subreddit.name, one_line(reason));
+    let mut text = format!("{}\n", communities(&status.communities, now, coloured));
+    for community in status.communities.iter().filter(|c| c.last_error.is_some()) {
+        let reason = community.last_error.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "  {}: {}", community.name, one_line(reason));
     }
     match &status.model {
         Some(model) => {
@@ -48,7 +48,7 @@ pub fn render(status: &Status, now: DateTime<Utc>, coloured: bool) -> String {
     text
 }
 
-fn subreddits(rows: &[SubredditStatus], now: DateTime<Utc>, coloured: bool) -> Table {
+fn communities(rows: &[CommunityStatus], now: DateTime<Utc>, coloured: bool) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if !coloured {
@@ -57,22 +57,23 @@ fn subreddits(rows: &[SubredditStatus], now: DateTime<Utc>, coloured: bool) -> T
         table.enforce_styling();
     }
     table.set_header([
-        Cell::new("subreddit"),
+        Cell::new("community"),
         number("fetched"),
         number("waiting"),
         number("scored"),
+        number("deleted"),
         number("flagged"),
         number("stuck"),
         Cell::new("last fetch"),
     ]);
     for row in rows {
         let broken = row.last_error.is_some();
-        let mut name = Cell::new(format!("r/{}", row.name));
+        let mut name = Cell::new(row.name.to_string());
         if broken {
             name = name.fg(Color::Red);
         }
         let fetched = match (row.enabled, row.last_fetched_at) {
-            (false, _) => "switched off".to_owned(),
+            (false, _) => "disabled".to_owned(),
             (true, Some(at)) => ago(now, at),
             (true, None) => "never".to_owned(),
         };
@@ -82,6 +83,7 @@ fn subreddits(rows: &[SubredditStatus], now: DateTime<Utc>, coloured: bool) -> T
             number(row.fetched),
             number(row.waiting),
             number(row.scored),
+            number(row.deleted),
             number(row.flagged),
             stuck,
             Cell::new(fetched),
@@ -104,7 +106,7 @@ fn model_line(model: &ModelInService, now: DateTime<Utc>) -> String {
     format!("{} ({mode}), since {}", model.version, ago(now, model.since))
 }
 
-fn drift(text: &mut String, verdicts: &[DriftVerdict], now: DateTime<Utc>) {
+fn drift(text: &mut String, verdicts: &[LastReport], now: DateTime<Utc>) {
     if verdicts.is_empty() {
         text.push_str("Drift   not judged yet\n");
     }
@@ -112,8 +114,8 @@ fn drift(text: &mut String, verdicts: &[DriftVerdict], now: DateTime<Utc>) {
         let head = if index == 0 { "Drift" } else { "" };
         let _ = writeln!(
             text,
-            "{head:<8}r/{}: {} ({}, window ended {})",
-            verdict.subreddit,
+            "{head:<8}{}: {} ({}, window ended {})",
+            verdict.community,
             verdict.verdict,
             one_line(&verdict.summary),
             ago(now, verdict.window_end)
@@ -141,6 +143,7 @@ pub(crate) fn ago(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use modloop_domain::DriftVerdict;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a moment")
@@ -148,24 +151,26 @@ mod tests {
 
     fn status() -> Status {
         Status {
-            subreddits: vec![
-                SubredditStatus {
+            communities: vec![
+                CommunityStatus {
                     name: "city_talk".parse().expect("a name"),
                     enabled: true,
                     fetched: 1204,
                     waiting: 3,
-                    scored: 1201,
+                    scored: 1190,
+                    deleted: 11,
                     flagged: 17,
                     stuck: 0,
                     last_fetched_at: Some(at(-30)),
                     last_error: None,
                 },
-                SubredditStatus {
+                CommunityStatus {
                     name: "locked".parse().expect("a name"),
                     enabled: true,
                     fetched: 0,
                     waiting: 0,
                     scored: 0,
+                    deleted: 0,
                     flagged: 0,
                     stuck: 0,
                     last_fetched_at: None,
@@ -178,9 +183,9 @@ mod tests {
                 since: at(-7300),
             }),
             challenger: None,
-            drift: vec![DriftVerdict {
-                subreddit: "city_talk".parse().expect("a name"),
-                verdict: "stable".into(),
+            drift: vec![LastReport {
+                community: "city_talk".parse().expect("a name"),
+                verdict: DriftVerdict::Stable,
                 summary: "largest: PSI of hate .04".into(),
                 window_end: at(-300),
             }],

@@ -113,8 +113,12 @@ fn what_is_missing_is_named() {
     assert!(!output.status.success() && said.contains("bundle.json is missing"), "{said}");
 
     let bundle = bundles(dir.path()).remove(0);
-    let output =
-        modloop_score(&bundle).arg("--runtime-library").arg("/nowhere/lib.so").output().expect("it ends");
+    let output = modloop_score(&bundle)
+        .arg("--runtime-library")
+        .arg("/nowhere/lib.so")
+        .env("MODLOOP_BACKEND", "onnxruntime")
+        .output()
+        .expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && said.contains("/nowhere/lib.so") && said.contains("ORT_DYLIB_PATH"),
