@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_domain::{Fullname, SubredditName};
 use modloop_local::labeler::feed_judge;
 use modloop_local::reddit::{
     Arrival, CLIENT_ID, CLIENT_SECRET, Faults, FeedItem, Handle, Intent, Language, Options, StandIn,
@@ -13,6 +12,7 @@ use modloop_reddit::{
     BadItem, Deadline, Gone, ItemState, Page, RedditClient, RedditCredentials, RedditError, RedditSettings,
     Retries, Sighting, SubredditProblem,
 };
+use modloop_reddit::{Fullname, SubredditName};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -99,7 +99,10 @@ async fn text_arrives_as_it_was_written() {
             written.body.chars().map(|c| if c == '\0' || c == '\u{f8fe}' { '\u{fffd}' } else { c }).collect();
         assert_eq!(item.text.body(), mended);
         assert_eq!(item.text.title(), written.title.as_deref());
-        assert_eq!((&item.author, item.subreddit.as_str()), (&written.author, written.subreddit()));
+        assert_eq!(
+            (&item.context.author, item.community.name().as_str()),
+            (&written.author, written.subreddit())
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! Labelled text as JSON lines: `{"text", "source", "<label>": 0|1|null, …}`, plain or gzipped.
+//! Labeled text as JSON lines: `{"text", "source", "<label>": 0|1|null, …}`, plain or gzipped.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ use modloop_domain::text::mend_surrogates;
 use crate::TrainError;
 use crate::checkpoint::beside;
 
-/// One labelled text.
+/// One labeled text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// What a user wrote.

@@ -17,7 +17,7 @@ pub enum TrainError {
         /// The reason given by the system.
         source: io::Error,
     },
-    /// A line of labelled data is not of the documented form.
+    /// A line of labeled data is not of the documented form.
     #[error("{}:{line}: {problem}", path.display())]
     Line {
         /// The data file.

@@ -1,6 +1,6 @@
 //! Fine-tunes a BERT checkpoint in Hugging Face layout with a multi-label head, on libtorch.
 //!
-//! The way through: [`data`] reads labelled lines, [`templates`] adds our own, [`mix`] decides which of them teach what
+//! The way through: [`data`] reads labeled lines, [`templates`] adds our own, [`mix`] decides which of them teach what
 //! (asking [`words`] where a set is silent), [`augment`] changes some, [`tokens`] reads them ([`symbols`] as words),
 //! [`epochs`] and [`batches`] order them, [`start`] and [`bert`] give the model, [`train`] runs the [`optimizer`] and goes
 //! on where [`resume`] left off, [`metrics`] and [`dev`] measure, [`checkpoint`] writes what came out.

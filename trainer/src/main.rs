@@ -1,4 +1,4 @@
-//! `modloop-train`: fine-tunes a BERT checkpoint on labelled text and makes a bundle of it.
+//! `modloop-train`: fine-tunes a BERT checkpoint on labeled text and makes a bundle of it.
 
 mod bundle;
 mod convert;
@@ -17,7 +17,7 @@ use crate::convert::ConvertOptions;
 use crate::options::TrainOptions;
 
 #[derive(Parser)]
-#[command(name = "modloop-train", version, about = "Fine-tunes a BERT checkpoint on labelled text")]
+#[command(name = "modloop-train", version, about = "Fine-tunes a BERT checkpoint on labeled text")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,4 +1,4 @@
-//! From a base model and labelled lines to a checkpoint, on a model small enough for a test.
+//! From a base model and labeled lines to a checkpoint, on a model small enough for a test.
 
 mod tiny;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use modloop_domain::QueueMessage;
+use modloop_domain::ScoreMessage;
 use modloop_local::deploy::Function;
 use modloop_local::functions::kill_processes_of;
 use modloop_local::logs::function_log;
@@ -12,9 +12,9 @@ use crate::once::{stand_in, totals};
 use crate::stack::Stack;
 
 /// A body that no version of the inference function can read.
-const POISON: &str = "poison: this is no queue message";
+const POISON: &str = "poison: this is not a message";
 /// What inference says of it.
-const POISON_REASON: &str = "the queue message is not of the form";
+const POISON_REASON: &str = "the message is not of the form";
 /// How many items are put into the queue once more than needed.
 const DOUBLED: usize = 40;
 /// How long to wait for something that must come.
@@ -33,7 +33,7 @@ pub(crate) async fn break_things(stack: &Stack) -> Result<()> {
 async fn deliver_twice(stack: &Stack) -> Result<()> {
     let queue = stack.score_queue().await?;
     for item in stand_in(stack)?.expected_items().into_iter().take(DOUBLED) {
-        let message = QueueMessage { item: item.fullname }.to_json();
+        let message = ScoreMessage { item: item.fullname.id() }.to_json();
         queue.send(&message).await?;
         queue.send(&message).await?;
     }

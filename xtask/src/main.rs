@@ -2,6 +2,7 @@
 
 mod bench;
 mod database;
+mod documents;
 mod faults;
 mod layout;
 mod once;
@@ -51,6 +52,9 @@ enum Command {
         /// Rebuild and redeploy when the source of a function changes.
         #[arg(long, conflicts_with = "once")]
         watch: bool,
+        /// Delete what earlier starts stored and begin with an empty database.
+        #[arg(long, conflicts_with = "once")]
+        fresh: bool,
         /// One pass over the stand-in's feed in a fresh database, until its language has shifted and a better
         /// model has taken over; then exit: 0 only if nothing was lost.
         #[arg(long)]
@@ -67,7 +71,7 @@ enum Command {
         /// Parts to run; all when none is named.
         parts: Vec<test::Part>,
     },
-    /// Train the champion again, from a folder of labelled data.
+    /// Train the champion again, from a folder of labeled data.
     Train(train::Training),
     /// Measure speed, start and memory of scoring beside Python services with the same weights.
     ///
@@ -83,6 +87,8 @@ enum Command {
         /// The bundle to measure; the shipped one when none is named.
         #[arg(long, value_name = "DIR")]
         bundle: Option<PathBuf>,
+        #[command(subcommand)]
+        of: Option<bench::scale::Of>,
     },
     /// A process that `bench` starts.
     #[command(hide = true)]
@@ -112,10 +118,15 @@ async fn run(command: Command) -> Result<()> {
             let kind = if faults { Kind::Faults } else { Kind::Loop(Scenario::Mended) };
             once::run(&layout, Once { kind, report }).await
         }
-        Command::Up { watch, .. } => up::run(&layout, watch).await,
+        Command::Up { watch, fresh, .. } => up::run(&layout, up::Up { watch, fresh }).await,
         Command::Test { parts } => test::run(&layout, &parts).await,
         Command::Train(training) => train::run(&layout, training).await,
-        Command::Bench { quick, json, bundle } => bench::run(&layout, Bench { quick, json, bundle }).await,
+        Command::Bench { of: Some(bench::scale::Of::Scale(options)), .. } => {
+            bench::scale::run(&layout, &options).await
+        }
+        Command::Bench { quick, json, bundle, of: None } => {
+            bench::run(&layout, Bench { quick, json, bundle }).await
+        }
         Command::BenchWorker(worker) => bench::run_worker(&worker),
         Command::Package => package::run(&layout).await,
         Command::Setup => Tools::new(&layout)?.prepare_for_up_and_test().await,

@@ -8,7 +8,7 @@ use chrono::Utc;
 use modloop_local::deploy::Function;
 use modloop_local::reddit::{Faults, Handle, Options};
 use modloop_registry::Alias;
-use modloop_store::Totals;
+use modloop_store::status::Totals;
 use serde_json::json;
 
 use crate::faults;
@@ -25,11 +25,11 @@ pub(crate) const SEED: u64 = 7;
 /// After this long fetch gives up on an answer of Reddit: the default of crates/reddit.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often fetch may run until it has read the whole feed: faults and the rate budget cut passes short.
-const MOST_FETCHES: u32 = 30;
+const MAX_FETCHES: u32 = 30;
 /// Without a newly scored item for so long, fetch runs again, as the clock would make it.
 const STALL: Duration = Duration::from_secs(45);
 /// A pass that takes longer has failed.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const MAX_TIME: Duration = Duration::from_secs(15 * 60);
 
 /// What `up --once` was asked for.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ fn finish(report: &Report, once: &Once) -> Result<()> {
 pub(crate) async fn fetch_all(stack: &Stack) -> Result<()> {
     let expected = stand_in(stack)?.expected_items().len() as u64;
     let mut stored = 0;
-    for _ in 0..MOST_FETCHES {
+    for _ in 0..MAX_FETCHES {
         fetch_once(stack).await;
         stored = totals(stack).await?.stored;
         if stored >= expected {
@@ -146,7 +146,7 @@ pub(crate) async fn fetch_all(stack: &Stack) -> Result<()> {
         }
     }
     // The report says how many are missing.
-    eprintln!("  fetch stored {stored} of {expected} items in {MOST_FETCHES} runs");
+    eprintln!("  fetch stored {stored} of {expected} items in {MAX_FETCHES} runs");
     Ok(())
 }
 
@@ -169,7 +169,7 @@ pub(crate) async fn score_all(stack: &Stack) -> Result<()> {
         if totals.scored != last.0 {
             last = (totals.scored, Instant::now());
         }
-        if begun.elapsed() > LONGEST {
+        if begun.elapsed() > MAX_TIME {
             // The report says how many are missing.
             return Ok(());
         }
@@ -189,7 +189,7 @@ pub(crate) async fn totals(stack: &Stack) -> Result<Totals> {
     }
 }
 
-/// The worst verdict over all subreddits.
+/// The worst verdict over all communities.
 async fn monitor(stack: &Stack) -> Result<String> {
     // By itself it would look at the last whole day; everything here happened just now.
     let window = json!({"window_end": Utc::now(), "window_hours": 1});

@@ -19,7 +19,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// All but those of labelling and of training jobs.
+    /// All but those of labeling and of training jobs.
     pub(crate) async fn parameters(&self, clock: Clock) -> Result<Vec<(&'static str, String)>> {
         let mut parameters = self.of_every_stack(clock).await?;
         parameters.extend(self.registry.parameters(self.cloud).await?);
@@ -27,7 +27,8 @@ impl Parts<'_> {
             RedditSource::StandIn(stand_in) => {
                 let url = stand_in.url().to_string();
                 parameters.extend([("RedditApiUrl", url.clone()), ("RedditAuthUrl", url)]);
-                parameters.extend(of_a_brisk_feed());
+                parameters.push(("RedditUserAgent", "linux:modloop:0.1 (stand-in)".to_owned()));
+                parameters.push(("MonitorSchedule", "rate(1 minute)".to_owned()));
             }
             RedditSource::Real(app) => parameters.push(("RedditUserAgent", app.user_agent.clone())),
         }
@@ -65,28 +66,4 @@ impl Parts<'_> {
         let stored = put_secret(self.cloud.endpoint(), name, &value).await;
         stored.with_context(|| format!("cannot store secret {name}"))
     }
-}
-
-/// The stand-in's feed is brisk and small, and nobody waits a day for a verdict.
-fn of_a_brisk_feed() -> Vec<(&'static str, String)> {
-    let trial = |items: u32| json!({"items": items, "hours": 0.2, "least_items": 30}).to_string();
-    // Two hundred gold texts and one short lesson cannot show what the usual margins ask for.
-    let gate = json!({"identity_margin": 0.1, "identity_mean_margin": 0.03, "subreddit_margin": 0.1,
-        "functional_margin": 0.02});
-    let mut parameters =
-        vec![("RetrainGate", gate.to_string()), ("RetrainShadow", trial(240)), ("RetrainCanary", trial(60))];
-    let plain = [
-        ("RedditUserAgent", "linux:modloop:0.1 (stand-in)"),
-        ("MonitorSchedule", "rate(1 minute)"),
-        ("MonitorWindowHours", "0.1"),
-        ("MonitorMinItems", "100"),
-        ("MonitorReferenceItems", "200"),
-        ("MonitorCooldownHours", "0.5"),
-        ("RetrainSampleItems", "800"),
-        ("RetrainLeastClass", "10"),
-        ("RetrainLeastGoldClass", "3"),
-        ("RetrainCanaryShare", "0.5"),
-    ];
-    parameters.extend(plain.map(|(name, value)| (name, value.to_owned())));
-    parameters
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_domain::{Fullname, ModelVersion};
+use modloop_domain::{ItemId, ModelVersion, RunState};
 use modloop_local::deploy::Function;
 use modloop_local::functions::kill_processes_of;
 use modloop_local::reddit::{FeedItem, Intent, Language};
-use modloop_store::{Run, RunState};
+use modloop_store::runs::Run;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ use crate::stack::Stack;
 pub(crate) enum Scenario {
     /// All goes well.
     Mended,
-    /// The labeller answers the contrary.
+    /// The labeler answers the contrary.
     WrongLabels,
     /// The challenger's bundle is spoilt while it decides for a part of the items.
     BadCanary,
@@ -34,13 +34,13 @@ const SHIFTED: u64 = 960;
 /// And in each step while the challenger is on trial.
 const ON_TRIAL: u64 = 120;
 /// The monitor's shortest window is a little more than a minute.
-const SHORTEST_WINDOW: TimeDelta = TimeDelta::seconds(75);
+const MIN_WINDOW: TimeDelta = TimeDelta::seconds(75);
 /// It takes windows that end a little in the future, for clocks differ.
 const FUTURE_ALLOWED: TimeDelta = TimeDelta::seconds(50);
 /// Windows that the monitor may look at until it has made up its mind.
-const MOST_WINDOWS: i32 = 5;
+const MAX_WINDOWS: i32 = 5;
 /// A run that takes longer has failed.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const MAX_TIME: Duration = Duration::from_secs(15 * 60);
 const POLL: Duration = Duration::from_secs(1);
 
 /// What retraining did: the part of the report that shows whether it was worth it.
@@ -54,7 +54,7 @@ pub(crate) struct Retrain {
     pub reason: Option<String>,
     /// Texts with labels.
     pub labels: u64,
-    /// Dollars, at the labeller's prices.
+    /// Dollars, at the labeler's prices.
     pub cost: f64,
     /// How long the job trained.
     pub job_seconds: i32,
@@ -133,17 +133,17 @@ async fn post(stack: &Stack, count: u64) -> Result<Vec<FeedItem>> {
 
 /// Runs the monitor over what was scored since then until a run was asked for.
 async fn find_drift(stack: &Stack, since: DateTime<Utc>) -> Result<()> {
-    let end = Utc::now().max(since + SHORTEST_WINDOW);
+    let end = Utc::now().max(since + MIN_WINDOW);
     let early = end - Utc::now() - FUTURE_ALLOWED;
     tokio::time::sleep(early.to_std().unwrap_or_default()).await;
-    for more in 0..MOST_WINDOWS {
+    for more in 0..MAX_WINDOWS {
         let end = end + TimeDelta::seconds(more.into());
         let window = json!({"window_end": end, "window_hours": (end - since).as_seconds_f64() / 3600.0});
         let answer = stack.invoke(Function::Monitor, window).await?.payload;
         if answer["retrain_requests"].as_u64().unwrap_or_default() > 0 {
             return Ok(());
         }
-        if more + 1 == MOST_WINDOWS {
+        if more + 1 == MAX_WINDOWS {
             bail!("no drift was found: {answer}");
         }
     }
@@ -160,7 +160,11 @@ async fn reach(stack: &Stack, state: RunState) -> Result<Run> {
         {
             return Ok(run);
         }
-        ensure!(begun.elapsed() < LONGEST, "the run did not come to {state} within {} s", LONGEST.as_secs());
+        ensure!(
+            begun.elapsed() < MAX_TIME,
+            "the run did not come to {state} within {} s",
+            MAX_TIME.as_secs()
+        );
         tokio::time::sleep(POLL).await;
     }
 }
@@ -190,7 +194,7 @@ async fn on_trial(stack: &Stack, scenario: Scenario, seen: &mut Vec<FeedItem>) -
     let begun = Instant::now();
     let mut run = reach(stack, RunState::Shadow).await?;
     while !run.state.is_final() {
-        ensure!(begun.elapsed() < LONGEST, "the trial was not over within {} s", LONGEST.as_secs());
+        ensure!(begun.elapsed() < MAX_TIME, "the trial was not over within {} s", MAX_TIME.as_secs());
         if scenario == Scenario::BadCanary && run.state == RunState::Canary {
             spoil(stack, &run).await?;
         }
@@ -213,7 +217,7 @@ async fn spoil(stack: &Stack, run: &Run) -> Result<()> {
 }
 
 async fn retrain(stack: &Stack, run: &Run, seen: &[FeedItem]) -> Result<Retrain> {
-    let labelling = run.labelling.clone().unwrap_or_default();
+    let labeling = run.labeling.clone().unwrap_or_default();
     let (before, after) = match &run.champion_version {
         Some(champion) => compare(stack, seen, champion, &run.challenger_version).await?,
         None => Default::default(),
@@ -222,8 +226,8 @@ async fn retrain(stack: &Stack, run: &Run, seen: &[FeedItem]) -> Result<Retrain>
         run: run.id,
         state: run.state,
         reason: run.reason.clone(),
-        labels: labelling["labelled"].as_u64().unwrap_or_default(),
-        cost: labelling["cost_micros"].as_f64().unwrap_or_default() / 1e6,
+        labels: labeling["labeled"].as_u64().unwrap_or_default(),
+        cost: labeling["cost_micros"].as_f64().unwrap_or_default() / 1e6,
         job_seconds: run.job_seconds.unwrap_or_default(),
         gate: text(run.gate.as_ref(), "decision"),
         version: run.challenger_version.to_string(),
@@ -282,13 +286,14 @@ async fn compare(
     champion: &ModelVersion,
     challenger: &ModelVersion,
 ) -> Result<(Judged, Judged)> {
-    let names: Vec<Fullname> = items.iter().map(|item| item.fullname.clone()).collect();
+    let names: Vec<ItemId> = items.iter().map(|item| item.fullname.id()).collect();
     let session = stack.session().await?;
     let (before, after) =
         (session.flagged_by(champion, &names).await?, session.flagged_by(challenger, &names).await?);
     let (mut old, mut new) = (Judged::default(), Judged::default());
     for item in items {
-        if let (Some(before), Some(after)) = (before.get(&item.fullname), after.get(&item.fullname)) {
+        if let (Some(before), Some(after)) = (before.get(&item.fullname.id()), after.get(&item.fullname.id()))
+        {
             old.count(item.intent, *before);
             new.count(item.intent, *after);
         }
@@ -322,6 +327,6 @@ mod tests {
     fn states_come_in_order() {
         assert!(is_reached(RunState::Training, RunState::Training));
         assert!(is_reached(RunState::Shadow, RunState::Registered));
-        assert!(!is_reached(RunState::Sampling, RunState::Labelling));
+        assert!(!is_reached(RunState::Sampling, RunState::Labeling));
     }
 }

@@ -23,7 +23,7 @@ const STAND_IN_PRICES: (f64, f64) = (0.15, 0.6);
 const IMAGE: &str = "000000000000.dkr.ecr.us-east-1.amazonaws.com/modloop-train:this-machine";
 
 /// A small champion learns a new turn of language from some hundred texts in three minutes on two cores.
-const HYPERPARAMETERS: [(&str, &str); 7] = [
+pub(crate) const HYPERPARAMETERS: [(&str, &str); 7] = [
     ("epochs", "2"),
     ("batch_size", "16"),
     ("learning_rate", "4e-5"),
@@ -55,24 +55,25 @@ impl Labelers {
         }
     }
 
+    /// The model that labels, and its prices in dollars for a million tokens in and out.
+    pub(crate) fn model(&self) -> Option<(&str, (f64, f64))> {
+        match self {
+            Self::StandIn(_) => Some((MODEL, STAND_IN_PRICES)),
+            Self::Own(own) => Some((&own.model, own.prices)),
+            Self::Nobody => None,
+        }
+    }
+
     /// Template parameters; the key becomes a secret.
     pub(crate) async fn parameters(&self, cloud: &Cloud) -> Result<Vec<(&'static str, String)>> {
-        let (url, model, key, (input, output)) = match self {
-            Self::StandIn(stand_in) => {
-                (stand_in.url().to_string(), MODEL.to_owned(), API_KEY, STAND_IN_PRICES)
-            }
-            Self::Own(own) => (own.url.clone(), own.model.clone(), own.key.as_str(), own.prices),
+        let (url, key) = match self {
+            Self::StandIn(stand_in) => (stand_in.url().to_string(), API_KEY),
+            Self::Own(own) => (own.url.clone(), own.key.as_str()),
             Self::Nobody => return Ok(Vec::new()),
         };
         let key = json!({"api_key": key});
         let secret = put_secret(cloud.endpoint(), "modloop/labeler", &key).await;
-        Ok(vec![
-            ("LabelerUrl", url),
-            ("LabelerModel", model),
-            ("LabelerSecretArn", secret.context("cannot store the labeller's key")?),
-            ("LabelerInputPrice", input.to_string()),
-            ("LabelerOutputPrice", output.to_string()),
-        ])
+        Ok(vec![("LabelerUrl", url), ("LabelerSecretArn", secret.context("cannot store the labeler's key")?)])
     }
 }
 
@@ -125,15 +126,9 @@ impl TrainingJobs {
         }
     }
 
-    /// Template parameters. `permitted`: the texts may be trained on, as those that were written for this project.
-    pub(crate) fn parameters(&self, permitted: bool) -> Vec<(&'static str, String)> {
-        let hyperparameters: serde_json::Map<String, Value> =
-            HYPERPARAMETERS.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
-        vec![
-            ("TrainingPermission", if permitted { "on" } else { "off" }.to_owned()),
-            ("TrainingImage", IMAGE.to_owned()),
-            ("TrainingHyperparameters", Value::Object(hyperparameters).to_string()),
-        ]
+    /// Template parameters.
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+        vec![("TrainingImage", IMAGE.to_owned())]
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use modloop_domain::SubredditName;
+use modloop_reddit::SubredditName;
 use modloop_registry::{Login, RegistrySettings, Secret};
 
 use crate::registry::OwnRegistry;
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_labeller_of_ones_own_needs_a_key_and_prices() {
+    fn a_labeler_of_ones_own_needs_a_key_and_prices() {
         let mut values = vec![("LABELER_URL", "https://llm.example/v1"), ("LABELER_MODEL", "small")];
         let error = read(&values).expect_err("no key").to_string();
         assert!(error.contains("LABELER_API_KEY is not"), "{error}");

@@ -1,10 +1,11 @@
 //! The whole system on this machine: Postgres, MLflow, Reddit or its stand-in, the local cloud, training jobs, the
 //! deployed template.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use modloop_domain::SubredditName;
+use modloop_domain::{Actor, Community};
 use modloop_local::cloud::{Cloud, CloudFiles};
 use modloop_local::deploy::{Function, STACK, Sam};
 use modloop_local::functions::{Invocation, invoke};
@@ -12,10 +13,13 @@ use modloop_local::postgres::{Postgres, PostgresFiles};
 use modloop_local::queues::Queue;
 use modloop_local::reddit::{self, StandIn};
 use modloop_local::sagemaker::{self, Sources};
+use modloop_operator::Operator;
+use modloop_reddit::SubredditName;
 use modloop_store::{Database, DatabaseSettings, Session};
 use serde_json::{Value, json};
 
 use crate::database::DatabaseServer;
+use crate::documents::Documents;
 use crate::layout::Layout;
 use crate::parameters::Parts;
 use crate::registry::RegistryServer;
@@ -97,7 +101,7 @@ impl Stack {
         let parts = Parts { cloud: &cloud, database: &database, reddit: &reddit, registry: &registry };
         let mut parameters = parts.parameters(clock).await?;
         parameters.extend(labelers.parameters(&cloud).await?);
-        parameters.extend(jobs.parameters(synthetic || settings.training_permission));
+        parameters.extend(jobs.parameters());
         let sam = Sam {
             program: sam,
             repository: layout.root.clone(),
@@ -111,7 +115,7 @@ impl Stack {
             Self { cloud, registry, database, reddit, jobs, labelers, folder, sessions, sam, parameters };
         stages.run("build the functions", stack.sam.build()).await?;
         stages.run("deploy the template", stack.deploy()).await?;
-        stages.run("migrate the database", stack.migrate()).await?;
+        stages.run("migrate the database", stack.migrate(settings.training_permission)).await?;
         Ok(stack)
     }
 
@@ -125,10 +129,19 @@ impl Stack {
         self.sam.deploy(self.cloud.endpoint(), &self.parameters).await
     }
 
-    async fn migrate(&self) -> Result<()> {
+    async fn migrate(&self, permitted: bool) -> Result<()> {
         self.invoke(Function::Migrate, json!({})).await?;
-        self.session().await?.add_subreddits(&self.subreddits()).await?;
-        Ok(())
+        let store = self.session().await?;
+        let known: BTreeSet<Community> =
+            store.communities().await?.into_iter().map(|known| known.community).collect();
+        let operator = Operator::new(&store, Actor::local("up"));
+        for subreddit in self.subreddits() {
+            if !known.contains(subreddit.community()) {
+                operator.add_community(subreddit.community()).await?;
+            }
+        }
+        let synthetic = matches!(self.reddit, RedditSource::StandIn(_));
+        Documents { labelers: &self.labelers, synthetic, permitted }.write(&store).await
     }
 
     /// Runs a function once, and gives its answer.

@@ -18,6 +18,8 @@ use crate::setup::Tools;
 /// Which parts to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
+    /// Licences, sources and bans of what is linked, and that every dependency is used.
+    Dependencies,
     /// Tests of every crate, with a real Postgres, MLflow, ONNX Runtime and the shipped model.
     Crates,
     /// The trainer's tests, with libtorch.
@@ -30,7 +32,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Templates, Part::Crates, Part::Trainer, Part::System];
+    const ALL: [Part; 5] = [Part::Dependencies, Part::Templates, Part::Crates, Part::Trainer, Part::System];
 }
 
 /// Runs the parts, all of them when none is named, and stops at the first that fails.
@@ -40,6 +42,7 @@ pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
     let mut stages = Stages::default();
     for part in parts {
         match part {
+            Part::Dependencies => check_dependencies(layout, &tools.audit().await?)?,
             Part::Templates => {
                 let linters = tools.linters().await?;
                 stages.run("lint the templates", async { linters.check(layout) }).await?;
@@ -50,6 +53,17 @@ pub(crate) async fn run(layout: &Layout, parts: &[Part]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Advisories are left out: their list lies in a Git repository, and tests fetch nothing.
+fn check_dependencies(layout: &Layout, programs: &Path) -> Result<()> {
+    let mut deny = Command::new(programs.join("cargo-deny"));
+    deny.current_dir(&layout.root).args(["--offline", "--log-level", "warn", "check"]);
+    deny.args(["bans", "licenses", "sources"]);
+    check(deny, "cargo deny check")?;
+    let mut shear = Command::new(programs.join("cargo-shear"));
+    shear.current_dir(&layout.root).args(["shear", "--exclude", "workspace-hack"]);
+    check(shear, "cargo shear")
 }
 
 /// A Postgres and an MLflow of the tests' own, which start while the tests are compiled.

@@ -1,4 +1,4 @@
-//! `train`: the champion's training again, from a folder of labelled data.
+//! `train`: the champion's training again, from a folder of labeled data.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -28,10 +28,19 @@ const ELSEWHERE: Duration = Duration::from_secs(30);
 /// Time between two items of the stand-in's feed.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
+/// How to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Up {
+    /// Rebuild and redeploy after changes of source.
+    pub(crate) watch: bool,
+    /// Begin with an empty database.
+    pub(crate) fresh: bool,
+}
+
 /// Starts everything and shows the status until a person stops it.
-pub(crate) async fn run(layout: &Layout, watch: bool) -> Result<()> {
+pub(crate) async fn run(layout: &Layout, up: Up) -> Result<()> {
     tokio::select! {
-        outcome = start_and_show(layout, watch) => outcome,
+        outcome = start_and_show(layout, up) => outcome,
         asked = stop_requested() => {
             asked?;
             eprintln!("\nStopped. The data stays in {}.", layout.run("up").display());
@@ -40,14 +49,17 @@ pub(crate) async fn run(layout: &Layout, watch: bool) -> Result<()> {
     }
 }
 
-async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
+async fn start_and_show(layout: &Layout, up: Up) -> Result<()> {
     let begun = Instant::now();
     let settings = Settings::read(&layout.root)?;
     let tools = Tools::new(layout)?;
     let trainer = tools.trainer().await?;
     let folder = layout.run("up");
     // Held to the end, so that a second `up` cannot start on the same data.
-    let _claim = Claim::take(&folder)?;
+    let claim = Claim::take(&folder)?;
+    if up.fresh {
+        claim.empty().with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
     let mut stages = Stages::default();
     // At the address of the last start, what is deployed still fits.
     let (port_note, shift_note) = (Some(folder.join("reddit-port")), Some(folder.join("reddit-shift")));
@@ -64,7 +76,7 @@ async fn start_and_show(layout: &Layout, watch: bool) -> Result<()> {
         })
         .await?;
     eprintln!("  up after {:.0} s\n", begun.elapsed().as_secs_f64());
-    let changes = if watch { Some(Changes::watch(&layout.root)?) } else { None };
+    let changes = if up.watch { Some(Changes::watch(&layout.root)?) } else { None };
     show(layout, &mut stack, changes).await
 }
 
@@ -112,7 +124,7 @@ async fn screen(layout: &Layout, stack: &mut Stack) -> String {
         RedditSource::Real(_) => "the real one".to_owned(),
     };
     format!(
-        "{body}\nReddit    {reddit}\nMLflow    {}\nTraining  {}\nDatabase  psql \"$(cat {})\"\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
+        "{body}\nReddit    {reddit}\nMLflow    {}\nTraining  {}\nDatabase  psql \"$(cat {})\"\nCommands  cargo run --quiet --package modloop-cli -- status\nAWS       AWS_ENDPOINT_URL={}\nLogs      {}\n\nCtrl-C stops everything; the data stays.\n",
         stack.registry.line().await,
         stack.jobs.line(),
         database_note(layout).display(),

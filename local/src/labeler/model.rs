@@ -50,7 +50,7 @@ pub(crate) fn answer(
         Reading::Data(text) => judge(label, text),
         Reading::Orders(text) => !text.to_lowercase().contains("allow") && judge(label, text),
     };
-    schema::instance(schema, "Labelled by a stand-in, not by a model.", &answer).to_string()
+    schema::instance(schema, "Labeled by a stand-in, not by a model.", &answer).to_string()
 }
 
 /// About four characters a token, as with English.

@@ -1,7 +1,8 @@
 //! The synthetic feed: an endless row of posts and comments, the same for the same seed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_domain::{Fullname, ItemKind, SubredditName};
+use modloop_domain::ItemKind;
+use modloop_reddit::{Fullname, SubredditName};
 
 use super::community::{Community, Intent, Language, author, communities};
 use super::oddities::Oddity;

@@ -8,7 +8,7 @@ use super::community::{Intent, Words};
 pub(crate) const LONE_SURROGATE: char = '\u{f8fe}';
 
 /// Reddit's longest post.
-const LONGEST_POST: usize = 40_000;
+const MAX_POST: usize = 40_000;
 
 /// One way to be awkward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +58,7 @@ impl Oddity {
             Self::Image => body.clear(),
             Self::Longest => {
                 let sentence = format!("{} ", title.as_deref().unwrap_or("A long story."));
-                *body =
-                    sentence.repeat(LONGEST_POST / sentence.len() + 1).chars().take(LONGEST_POST).collect();
+                *body = sentence.repeat(MAX_POST / sentence.len() + 1).chars().take(MAX_POST).collect();
             }
             Self::Nul => *body = format!("\0{body}\0"),
             Self::LoneSurrogate => body.push(LONE_SURROGATE),

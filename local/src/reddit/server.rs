@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
 use chrono::Utc;
-use modloop_domain::{Fullname, ItemKind};
+use modloop_domain::ItemKind;
+use modloop_reddit::Fullname;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_domain::{Fullname, SubredditName};
+use modloop_reddit::{Fullname, SubredditName};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;

@@ -1,4 +1,4 @@
-//! Which labels apply to a text of the feed, by its words alone: what a perfect labeller would say.
+//! Which labels apply to a text of the feed, by its words alone: what a perfect labeler would say.
 
 use std::sync::LazyLock;
 
@@ -32,7 +32,7 @@ mod tests {
     use super::super::{Feed, FeedItem, Intent};
     use super::*;
 
-    /// As the labeller gets it.
+    /// As the labeler gets it.
     fn text(item: &FeedItem) -> String {
         ItemText::new(item.title.as_deref(), &item.body).scored()
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use modloop_domain::{Fullname, ItemKind};
+use modloop_domain::ItemKind;
+use modloop_reddit::Fullname;
 
 use super::community::Language;
 use super::feed::{Feed, FeedItem, Stretch};

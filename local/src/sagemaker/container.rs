@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::storage;
 
 /// SageMaker shows no more of a failure.
-const LONGEST_REASON: usize = 1024;
+const MAX_REASON: usize = 1024;
 
 /// What stands for `/opt/ml`.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Root {
     /// What the program wrote about its failure.
     pub(crate) fn failure(&self) -> Option<String> {
         let text = fs::read_to_string(self.0.join("output/failure")).ok()?;
-        Some(text.chars().take(LONGEST_REASON).collect())
+        Some(text.chars().take(MAX_REASON).collect())
     }
 
     /// Packs `model/` as SageMaker does.

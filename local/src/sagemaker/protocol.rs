@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::work::{Jobs, LONGEST_RUN};
+use super::work::{Jobs, MAX_RUN};
 
 /// An error as AWS words it.
 pub(crate) struct Refusal {
@@ -95,7 +95,7 @@ fn spot_has_a_limit(request: &Value) -> Result<(), Refusal> {
         return Ok(());
     }
     let limits = &request["StoppingCondition"];
-    let run = limits["MaxRuntimeInSeconds"].as_u64().unwrap_or(LONGEST_RUN);
+    let run = limits["MaxRuntimeInSeconds"].as_u64().unwrap_or(MAX_RUN);
     match limits["MaxWaitTimeInSeconds"].as_u64() {
         Some(wait) if wait >= run => Ok(()),
         _ => Err(Refusal::validation(

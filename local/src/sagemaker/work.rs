@@ -27,7 +27,7 @@ use super::{Image, Options};
 /// SageMaker sends SIGTERM and allows two minutes.
 const GRACE: Duration = Duration::from_secs(120);
 /// SageMaker's own default for a longest run, in seconds.
-pub(crate) const LONGEST_RUN: u64 = 86_400;
+pub(crate) const MAX_RUN: u64 = 86_400;
 
 /// All jobs there ever were.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Jobs {
             job.secondary = "Training".to_owned();
             job.started.get_or_insert(Utc::now());
         });
-        let limit = job.request["StoppingCondition"]["MaxRuntimeInSeconds"].as_u64().unwrap_or(LONGEST_RUN);
+        let limit = job.request["StoppingCondition"]["MaxRuntimeInSeconds"].as_u64().unwrap_or(MAX_RUN);
         let process = launch(&trainer, &root, &folder).start()?;
         let ending = watch(process, &stop, Duration::from_secs(limit)).await?;
         if let Ending::Failed(reason) = ending {

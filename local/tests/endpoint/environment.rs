@@ -36,7 +36,7 @@ async fn aws_endpoint_url_leads_every_client_to_the_cloud() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
 
     let queue = names["queue"].as_str().expect("a queue");
-    assert_eq!(take(&corner.sqs(), queue, 1).await[0].body(), Some(r#"{"action":"tick"}"#));
+    assert_eq!(take(&corner.sqs(), queue, 1).await[0].body(), Some(r#"{"kind":"tick"}"#));
     let bucket = names["bucket"].as_str().expect("a bucket");
     assert!(corner.s3().head_object().bucket(bucket).key("runs/x/train.jsonl").send().await.is_ok());
 }
@@ -51,5 +51,8 @@ async fn act(names: &Value) {
     std::fs::write(&file, "{}\n").expect("written");
     let uri = format!("s3://{}/runs/x/train.jsonl", name("bucket"));
     BundleStorage::new(&config).upload(&file, &uri).await.expect("uploads");
-    RetrainQueue::new(&config, name("queue")).send(&json!({"action": "tick"})).await.expect("sent");
+    RetrainQueue::new(&config, name("queue"))
+        .send(&modloop_domain::RetrainMessage::Tick)
+        .await
+        .expect("sent");
 }

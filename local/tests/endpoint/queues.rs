@@ -10,8 +10,8 @@ use aws_sdk_sqs::types::{
 };
 use axum::http::StatusCode;
 use modloop_cloud::{CloudError, RetrainQueue, ScoreQueue};
-use modloop_domain::{Fullname, QueueMessage};
-use serde_json::{Value, json};
+use modloop_domain::{ItemId, RetrainMessage, ScoreMessage};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::made::Corner;
@@ -20,7 +20,7 @@ use crate::trouble::{Fate, before};
 /// Queues are slow to show what was sent; more than this is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn items(count: usize) -> Vec<Fullname> {
+fn items(count: usize) -> Vec<ItemId> {
     (0..count).map(|number| format!("t1_{number}").parse().expect("a fullname")).collect()
 }
 
@@ -50,8 +50,8 @@ pub(crate) async fn receive(sqs: &Client, url: &str, seconds: i32) -> Vec<Messag
     ask.send().await.expect("an answer").messages.unwrap_or_default()
 }
 
-fn item(message: &Message) -> Fullname {
-    QueueMessage::parse(message.body().expect("a body")).expect("one of ours").item
+fn item(message: &Message) -> ItemId {
+    ScoreMessage::parse(message.body().expect("a body")).expect("one of ours").item
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn every_item_becomes_one_message_that_holds_its_name_alone() {
     let sent = ScoreQueue::new(&corner.config, &url).send(&items).await.expect("sent");
     assert_eq!((sent.accepted.len(), sent.refused.len()), (23, 0));
     let messages = take(&sqs, &url, 23).await;
-    let names: BTreeSet<Fullname> = messages.iter().map(item).collect();
+    let names: BTreeSet<ItemId> = messages.iter().map(item).collect();
     assert_eq!(names, items.into_iter().collect());
     for message in &messages {
         let name = item(message);
@@ -92,7 +92,7 @@ async fn an_item_that_is_refused_does_not_stop_the_others() {
     let queue = ScoreQueue::new(&corner.cloud.config_at(&picky).await, &url);
     let sent = queue.send(&items(10)).await.expect("most are sent");
     assert_eq!(sent.refused, [("t1_3".parse().expect("a name"), "no room at the moment".to_owned())]);
-    let names: BTreeSet<Fullname> = take(&sqs, &url, 9).await.iter().map(item).collect();
+    let names: BTreeSet<ItemId> = take(&sqs, &url, 9).await.iter().map(item).collect();
     assert_eq!(names, sent.accepted.into_iter().collect(), "what counts as sent is what is there");
 }
 
@@ -106,7 +106,7 @@ async fn a_queue_that_closes_half_way_tells_what_it_took() {
     let sent = queue.send(&items(25)).await.expect("the first ten");
     assert_eq!((sent.accepted.len(), sent.refused.len()), (10, 15));
     assert!(sent.refused.iter().all(|(_, reason)| reason.contains("was refused")), "{sent:?}");
-    let names: Vec<Fullname> = take(&sqs, &url, 10).await.iter().map(item).collect();
+    let names: Vec<ItemId> = take(&sqs, &url, 10).await.iter().map(item).collect();
     assert_eq!(names.iter().collect::<BTreeSet<_>>(), sent.accepted.iter().collect());
     let error = queue.send(&items(1)).await.expect_err("nothing was taken");
     assert!(!error.is_retryable(), "{error}");
@@ -117,7 +117,8 @@ async fn a_queue_that_is_not_there_is_named_and_not_tried_again() {
     let corner = Corner::open().await;
     let url = corner.queue().await.replace("modloop-test", "modloop-gone");
     let score = ScoreQueue::new(&corner.config, &url).send(&items(1)).await.expect_err("no queue");
-    let retrain = RetrainQueue::new(&corner.config, &url).send(&json!({})).await.expect_err("no queue");
+    let retrain =
+        RetrainQueue::new(&corner.config, &url).send(&RetrainMessage::Tick).await.expect_err("no queue");
     for error in [score, retrain] {
         assert!(matches!(error, CloudError::Refused { .. }) && !error.is_retryable(), "{error}");
         assert!(error.to_string().contains(&url), "{error}");
@@ -140,11 +141,10 @@ async fn a_cloud_that_does_not_answer_may_be_asked_again() {
 async fn a_request_to_retrain_arrives_as_it_was_written() {
     let corner = Corner::open().await;
     let url = corner.queue().await;
-    let request =
-        json!({"episode": 7, "subreddit": "city_talk", "model_version": "v1", "reason": "„PSI\" 🙂 <&>"});
+    let request = RetrainMessage::Start { by: "local:ada".into(), reason: "„PSI\" 🙂 <&>".into() };
     RetrainQueue::new(&corner.config, &url).send(&request).await.expect("sent");
     let messages = take(&corner.sqs(), &url, 1).await;
-    let body: Value = serde_json::from_str(messages[0].body().expect("a body")).expect("JSON");
+    let body = RetrainMessage::parse(messages[0].body().expect("a body")).expect("a message");
     assert_eq!(body, request);
 }
 
@@ -169,7 +169,7 @@ async fn poison_is_set_aside_with_its_attributes_and_can_be_sent_again() {
     let letter = loop {
         assert!(begun.elapsed() < PATIENCE, "after {tries} tries no dead letter");
         for message in receive(&sqs, &url, 0).await {
-            assert!(QueueMessage::parse(message.body().expect("a body")).is_err());
+            assert!(ScoreMessage::parse(message.body().expect("a body")).is_err());
             tries += 1;
         }
         if let Some(letter) = receive(&sqs, &dead, 0).await.pop() {

@@ -175,5 +175,5 @@ async fn the_clock_ticks_when_it_is_switched_on() {
 
 /// By these two fields retrain tells orders and queues from clocks and state changes.
 fn assert_is_a_tick(event: &Value) {
-    assert!(event.get("action").is_none() && event.get("Records").is_none(), "{event}");
+    assert!(event.get("kind").is_none() && event.get("Records").is_none(), "{event}");
 }

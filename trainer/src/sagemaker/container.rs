@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// Where SageMaker mounts everything, unless `MODLOOP_ML_ROOT` names another place.
 const ROOT: &str = "/opt/ml";
 /// SageMaker shows so many characters of a reason.
-const LONGEST_REASON: usize = 1024;
+const MAX_REASON: usize = 1024;
 /// Of a bundle: written last, for without it the rest is no bundle.
 const MANIFEST: &str = modloop_bundle::files::MANIFEST;
 
@@ -103,7 +103,7 @@ impl Container {
     /// Leaves the reason of a failure where SageMaker looks for it.
     pub(super) fn fail(&self, reason: &str) {
         let path = self.root.join("output/failure");
-        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let reason: String = reason.chars().take(MAX_REASON).collect();
         let written = fs::create_dir_all(self.root.join("output")).and_then(|()| fs::write(&path, reason));
         if let Err(error) = written {
             eprintln!("cannot write {}: {error}", path.display());

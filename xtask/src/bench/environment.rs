@@ -100,6 +100,14 @@ impl Environment {
         if newer && can_hide { vec![Instructions::All, Instructions::Avx2] } else { vec![Instructions::All] }
     }
 
+    /// Why AVX2 alone cannot be measured here, if it cannot and there is more.
+    pub(crate) fn not_measured(&self) -> Option<&'static str> {
+        let newer = is_x86_feature_detected!("avx512f");
+        (newer && !self.instructions().contains(&Instructions::Avx2)).then_some(
+            "the CPUID instruction of this processor cannot be made to fault, so AVX-512 cannot be hidden",
+        )
+    }
+
     fn command(&self, program: &Path, instructions: Instructions) -> Command {
         let mut command = Command::new(program);
         command.env("OMP_NUM_THREADS", "1").env("TOKENIZERS_PARALLELISM", "false").env("HF_HUB_OFFLINE", "1");

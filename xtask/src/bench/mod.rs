@@ -4,6 +4,7 @@ mod contenders;
 mod environment;
 mod measure;
 mod report;
+pub(crate) mod scale;
 mod worker;
 
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub(crate) async fn run(layout: &Layout, bench: Bench) -> Result<()> {
     let config = BertConfig::read(&bundle.path(files::CONFIG))?;
     let environment = Environment::prepare(layout, &folder).await?;
     let rounds = if bench.quick { 3 } else { 15 };
+    if let Some(reason) = environment.not_measured() {
+        eprintln!("  AVX2 alone is not measured: {reason}");
+    }
     let mut lanes = Vec::new();
     for instructions in environment.instructions() {
         let shown = spinner(&format!("measure with {instructions}"));

