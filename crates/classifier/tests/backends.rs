@@ -1,6 +1,7 @@
 //! Every backend against the others: tiny models, the champion, and a golden file of the champion's scores.
 //! What this processor cannot run is named in the output, and so is what ran.
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,13 @@ use modloop_classifier::{
     Backend, BackendChoice, Classifier, ClassifierOptions, Instructions, LoadError, LogitModel, TextScores,
 };
 use serde::{Deserialize, Serialize};
+
+/// Told also when a test passes: libtest hides what `println!` says then.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _closed = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
 
 /// Logits of the tiny int8 model differ from fp32 by rounding of weights and activations: 2 to 7 hundredths in
 /// the worst of 64 texts and 6 seeds, of logits of about ±3.
@@ -99,7 +107,7 @@ fn the_expected_backend_is_the_one_that_runs() {
         None => Backend::OnnxRuntime,
     };
     let auto = champion(BackendChoice::Auto);
-    println!("auto ran {} on this processor", auto.backend());
+    say!("auto ran {} on this processor", auto.backend());
     assert_eq!(auto.backend(), expected);
     assert_eq!(champion(BackendChoice::OnnxRuntime).backend(), Backend::OnnxRuntime);
     for (set, available) in instruction_sets() {
@@ -151,16 +159,14 @@ fn tiny_models_score_alike_on_every_backend_and_near_fp32() {
         let mut ran = Vec::new();
         for (set, available) in instruction_sets() {
             if !available {
-                println!("not run: kernels ({set}), which this processor lacks");
+                say!("not run: kernels ({set}), which this processor lacks");
                 continue;
             }
             let model = load(Precision::Int8, BackendChoice::Instructions(set));
             assert_eq!(model.backend(), Backend::Kernels(set), "the kernels take the tiny model");
             let own = logits(&model, &texts);
             let (from_exact, from_onnx) = (furthest(&own, &exact), furthest(&own, &onnxruntime));
-            println!(
-                "seed {seed}, {set}: {from_exact:.3} from fp32, {from_onnx:.3} from ONNX Runtime's int8"
-            );
+            say!("seed {seed}, {set}: {from_exact:.3} from fp32, {from_onnx:.3} from ONNX Runtime's int8");
             assert!(from_exact < TINY_TOLERANCE && from_onnx < TINY_TOLERANCE);
             ran.push(own);
         }
@@ -185,7 +191,7 @@ fn the_champion_scores_alike_by_the_kernels_and_by_onnx_runtime() {
     let thresholds = onnxruntime.thresholds();
     for (set, available) in instruction_sets() {
         if !available {
-            println!("not run: kernels ({set}), which this processor lacks");
+            say!("not run: kernels ({set}), which this processor lacks");
             continue;
         }
         let ours = scores(&champion(BackendChoice::Instructions(set)), &texts);
@@ -201,7 +207,7 @@ fn the_champion_scores_alike_by_the_kernels_and_by_onnx_runtime() {
             .zip(&theirs)
             .filter(|(a, b)| thresholds.decide(a.top) != thresholds.decide(b.top))
             .count();
-        println!("{set}: mean {mean:.4}, worst {worst:.4}, {flips} of 200 decisions differ");
+        say!("{set}: mean {mean:.4}, worst {worst:.4}, {flips} of 200 decisions differ");
         assert!(mean < CHAMPION_MEAN && worst < CHAMPION_WORST && flips <= CHAMPION_FLIPS);
     }
 }
@@ -258,9 +264,9 @@ fn the_champion_scores_what_the_golden_file_says_on_every_backend() {
             true => {
                 let found = lines(&champion(BackendChoice::Instructions(set)));
                 assert_eq!(found, golden.kernels, "kernels ({set})");
-                println!("ran: kernels ({set}), {} scores the same to the bit", found.len());
+                say!("ran: kernels ({set}), {} scores the same to the bit", found.len());
             }
-            false => println!("not run: kernels ({set}), which this processor lacks"),
+            false => say!("not run: kernels ({set}), which this processor lacks"),
         }
     }
     let found = lines(&onnxruntime);
@@ -270,5 +276,5 @@ fn the_champion_scores_what_the_golden_file_says_on_every_backend() {
             assert!((found - golden).abs() < CHAMPION_WORST, "{found} {golden}");
         }
     }
-    println!("ran: onnxruntime, {} scores", found.len());
+    say!("ran: onnxruntime, {} scores", found.len());
 }
