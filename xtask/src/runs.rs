@@ -8,6 +8,7 @@ use modloop_local::claim::Claim;
 use modloop_local::postgres::Postgres;
 
 use crate::layout::Layout;
+use crate::stack::postgres_folder;
 
 /// A folder for one run, which goes when this is dropped.
 pub(crate) struct Scratch {
@@ -57,7 +58,7 @@ fn sweep(layout: &Layout, prefix: &str) -> Result<()> {
         let entry = entry.with_context(|| format!("cannot list {}", runs.display()))?;
         let is_ours = entry.file_name().to_string_lossy().starts_with(&format!("{prefix}-"));
         if is_ours && let Ok(_claim) = Claim::take(&entry.path()) {
-            Postgres::sweep(&entry.path().join("postgres"))?;
+            Postgres::sweep(&postgres_folder(&entry.path()))?;
             fs::remove_dir_all(entry.path())
                 .with_context(|| format!("cannot delete {}", entry.path().display()))?;
         }

@@ -208,6 +208,11 @@ impl Stack {
     }
 }
 
+/// Where the Postgres of a run in `folder` keeps its data, or says where that lies.
+pub(crate) fn postgres_folder(folder: &Path) -> PathBuf {
+    folder.join("postgres")
+}
+
 async fn start_database(
     installation: PathBuf,
     folder: &Path,
@@ -215,7 +220,7 @@ async fn start_database(
     stages: &mut Stages,
 ) -> Result<DatabaseServer> {
     let log = folder.join("logs/postgres.log");
-    let files = PostgresFiles { installation, folder: folder.join("postgres"), log };
+    let files = PostgresFiles { installation, folder: postgres_folder(folder), log };
     let postgres = stages.run("start Postgres", Postgres::start(files)).await?;
     // A stack without a clock runs once.
     DatabaseServer::ours(if clock == Clock::Stopped { postgres.throw_away() } else { postgres })

@@ -14,6 +14,7 @@ use crate::report::Stages;
 use crate::retrain::Scenario;
 use crate::runs::Scratch;
 use crate::setup::Tools;
+use crate::stack::postgres_folder;
 
 /// Which parts to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -80,7 +81,7 @@ async fn test_crates(layout: &Layout, tools: &Tools<'_>, stages: &mut Stages) ->
     })?;
     let files = PostgresFiles {
         installation: postgres,
-        folder: scratch.folder().join("postgres"),
+        folder: postgres_folder(scratch.folder()),
         log: scratch.folder().join("postgres.log"),
     };
     let postgres = stages.run("start Postgres for the tests", Postgres::start(files)).await?.throw_away();

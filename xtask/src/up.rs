@@ -6,10 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::Utc;
 use modloop_cli::status::render;
 use modloop_local::claim::Claim;
+use modloop_local::postgres::Postgres;
 use modloop_local::processes::stop_requested;
 use modloop_local::reddit::Options;
 
@@ -18,7 +19,7 @@ use crate::once;
 use crate::report::Stages;
 use crate::settings::Settings;
 use crate::setup::Tools;
-use crate::stack::{Clock, RedditSource, Stack};
+use crate::stack::{Clock, RedditSource, Stack, postgres_folder};
 use crate::watch::Changes;
 
 /// How often the status is drawn on a terminal, and how often it is printed elsewhere.
@@ -58,7 +59,12 @@ async fn start_and_show(layout: &Layout, up: Up) -> Result<()> {
     // Held to the end, so that a second `up` cannot start on the same data.
     let claim = Claim::take(&folder)?;
     if up.fresh {
+        ensure!(
+            settings.database_url.is_none(),
+            "--fresh empties the database that `up` starts, and DATABASE_URL names another one: leave out one of both"
+        );
         claim.empty().with_context(|| format!("cannot empty {}", folder.display()))?;
+        Postgres::sweep(&postgres_folder(&folder))?;
     }
     let mut stages = Stages::default();
     // At the address of the last start, what is deployed still fits.

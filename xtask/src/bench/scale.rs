@@ -8,6 +8,7 @@ use crate::layout::Layout;
 use crate::report::Stages;
 use crate::runs::Scratch;
 use crate::setup::Tools;
+use crate::stack::postgres_folder;
 
 /// What else `bench` can measure.
 #[derive(clap::Subcommand)]
@@ -25,7 +26,7 @@ pub(crate) async fn run(layout: &Layout, options: &Options) -> Result<()> {
     let scratch = Scratch::create(layout, "scale", &std::process::id().to_string())?;
     let files = PostgresFiles {
         installation,
-        folder: scratch.folder().join("postgres"),
+        folder: postgres_folder(scratch.folder()),
         log: scratch.folder().join("postgres.log"),
     };
     let mut stages = Stages::default();
