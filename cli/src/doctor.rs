@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use modloop_environment::optional;
-use modloop_settings::{Budgets, Gate, Labeler, Monitor, Retention, Sampling, Training, Trials};
 use modloop_store::{Store, StoreError};
 use serde::Serialize;
+use url::{Host, Url};
 
 use crate::database::DatabaseArgs;
 use crate::shipped;
@@ -163,16 +163,10 @@ impl Report {
 
     /// Every document can be read by this release.
     async fn settings(&mut self, store: &Store) {
-        let read = [
-            store.settings::<Monitor>().await.map(drop),
-            store.settings::<Retention>().await.map(drop),
-            store.settings::<Sampling>().await.map(drop),
-            store.settings::<Budgets>().await.map(drop),
-            store.settings::<Gate>().await.map(drop),
-            store.settings::<Trials>().await.map(drop),
-            store.settings::<Training>().await.map(drop),
-            store.settings::<Labeler>().await.map(drop),
-        ];
+        let mut read = Vec::new();
+        for document in modloop_settings::all() {
+            read.push(store.check_settings(document.name).await);
+        }
         let mut wrong = read.into_iter().filter_map(Result::err).peekable();
         if wrong.peek().is_none() {
             return self.add("settings", State::Ok, "all can be read");
@@ -220,15 +214,13 @@ impl Report {
 
 /// Without user information, path and query, which may hold secrets.
 fn host_and_port(address: &str) -> Option<(String, u16)> {
-    let (scheme, rest) = address.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let default = if scheme == "https" { 443 } else { 80 };
-    match authority.rsplit_once(':') {
-        Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
-        None if authority.is_empty() => None,
-        None => Some((authority.to_owned(), default)),
-    }
+    let url = Url::parse(address).ok()?;
+    let host = match url.host()? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    };
+    Some((host, url.port_or_known_default().unwrap_or(80)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use modloop_classifier::{BackendChoice, Classifier, ClassifierOptions};
-use modloop_environment::{optional, parsed};
+use modloop_environment::optional;
 
 /// The shipped model, below the repository.
 const BUNDLE: &str = "models/champion";
@@ -24,26 +24,25 @@ pub(crate) fn bundle(named: Option<PathBuf>) -> Result<PathBuf> {
 /// How a model computes here: on the backend of `MODLOOP_BACKEND`, with the library that was named or
 /// prepared. Without a library the kernels still compute; ONNX Runtime says what is missing when it is needed.
 pub(crate) fn runtime(named: Option<PathBuf>) -> Result<ClassifierOptions> {
-    let backend = parsed("MODLOOP_BACKEND", Some(BackendChoice::Auto), BackendChoice::WORDS)?;
-    let library = match named {
-        Some(file) => file,
-        None => prepared(RUNTIME_LIBRARY)?.unwrap_or_else(|| Path::new(".modloop").join(RUNTIME_LIBRARY)),
-    };
-    Ok(ClassifierOptions::on_all_cores(library).with_backend(backend))
+    let library = library(named)?.unwrap_or_else(|| Path::new(".modloop").join(RUNTIME_LIBRARY));
+    Ok(ClassifierOptions::on_all_cores(library).with_backend(BackendChoice::from_environment()?))
 }
 
 /// The library that was named, or the one that was prepared.
 pub(crate) fn runtime_library(named: Option<PathBuf>) -> Result<PathBuf> {
-    let file = match named {
-        Some(file) => Some(file),
-        None => prepared(RUNTIME_LIBRARY)?,
-    };
-    match file {
+    match library(named)? {
         Some(file) => Ok(file),
         None => bail!(
             "no ONNX Runtime library at .modloop/{RUNTIME_LIBRARY}: `cargo xtask setup` puts it there, \
              or name one with --runtime-library or ORT_DYLIB_PATH"
         ),
+    }
+}
+
+fn library(named: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    match named {
+        Some(file) => Ok(Some(file)),
+        None => prepared(RUNTIME_LIBRARY),
     }
 }
 

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, TimeDelta, Utc};
-use modloop_bundle::{GRID, LENGTH_BOUNDS};
 use modloop_cloud::CloudError;
 use modloop_domain::{Actor, DriftRequest};
-use modloop_monitor::{Event, RetrainRequests, handle};
-use modloop_store::drift::{Closing, Grid};
+use modloop_monitor::{Event, RetrainRequests, grid, handle, length_bounds};
+use modloop_store::drift::Closing;
 use modloop_store::{Database, DatabaseSettings, Store};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -51,11 +50,10 @@ pub(crate) async fn sizes(client: &Client, report: &mut Report) -> Result<()> {
 
 /// Closes every bucket, as the monitor does after it was away.
 pub(crate) async fn backlog(store: &Store, report: &mut Report) -> Result<()> {
-    let bounds = LENGTH_BOUNDS.map(|bound| i32::try_from(bound).unwrap_or(i32::MAX));
-    let grid = || Grid { cells: GRID, length_bounds: &bounds };
+    let bounds = length_bounds();
     let until = Utc::now() - TimeDelta::minutes(2);
     let (begun, mut hours) = (Instant::now(), 0_u32);
-    while let Closing::Closed(_) = store.close_next_bucket(until, TimeDelta::hours(1), grid()).await? {
+    while let Closing::Closed(_) = store.close_next_bucket(until, TimeDelta::hours(1), grid(&bounds)).await? {
         hours += 1;
     }
     let seconds = begun.elapsed().as_secs_f64();

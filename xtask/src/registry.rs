@@ -31,7 +31,7 @@ impl OwnRegistry {
 
 /// How far MLflow is.
 #[derive(Debug, Clone)]
-pub(crate) enum RunUpdate {
+pub(crate) enum Progress {
     /// It does not answer yet, or the shipped champion is on its way there.
     Starting,
     /// It answers and knows the shipped champion.
@@ -44,7 +44,7 @@ pub(crate) enum RunUpdate {
 pub(crate) struct RegistryServer {
     /// Where it is; nowhere while it cannot be used.
     server: OwnRegistry,
-    progress: watch::Receiver<RunUpdate>,
+    progress: watch::Receiver<Progress>,
     registering: JoinHandle<()>,
     ours: Option<Mlflow>,
 }
@@ -73,32 +73,32 @@ impl RegistryServer {
     }
 
     fn register_in_background(server: OwnRegistry, ours: Option<Mlflow>, bundle: PathBuf) -> Self {
-        let (teller, progress) = watch::channel(RunUpdate::Starting);
+        let (teller, progress) = watch::channel(Progress::Starting);
         let known = server.clone();
         let health = ours.as_ref().map(Mlflow::health);
         let registering = tokio::spawn(async move {
             let outcome = register_champion(server, health, bundle).await;
             teller.send_replace(match outcome {
-                Ok(registry) => RunUpdate::Ready(Arc::new(registry)),
-                Err(error) => RunUpdate::Unusable(format!("{error:#}")),
+                Ok(registry) => Progress::Ready(Arc::new(registry)),
+                Err(error) => Progress::Unusable(format!("{error:#}")),
             });
         });
         Self { server: known, progress, registering, ours }
     }
 
     fn unusable(error: &anyhow::Error) -> Self {
-        let (_, progress) = watch::channel(RunUpdate::Unusable(format!("{error:#}")));
+        let (_, progress) = watch::channel(Progress::Unusable(format!("{error:#}")));
         let registering = tokio::spawn(async {});
         let nowhere = OwnRegistry { tracking_uri: String::new(), login: Login::None };
         Self { server: nowhere, progress, registering, ours: None }
     }
 
     /// How far it is now.
-    pub(crate) fn progress(&mut self) -> RunUpdate {
+    pub(crate) fn progress(&mut self) -> Progress {
         if let Some(mlflow) = &mut self.ours
             && !matches!(mlflow.ended(), Ok(None))
         {
-            return RunUpdate::Unusable(format!(
+            return Progress::Unusable(format!(
                 "it stopped by itself; its log is {}",
                 mlflow.log().display()
             ));
@@ -110,9 +110,9 @@ impl RegistryServer {
     pub(crate) async fn ready(&mut self) -> Result<Arc<Registry>> {
         loop {
             match self.progress() {
-                RunUpdate::Starting => tokio::time::sleep(Duration::from_millis(200)).await,
-                RunUpdate::Ready(registry) => return Ok(registry),
-                RunUpdate::Unusable(reason) => bail!("MLflow cannot be used: {reason}"),
+                Progress::Starting => tokio::time::sleep(Duration::from_millis(200)).await,
+                Progress::Ready(registry) => return Ok(registry),
+                Progress::Unusable(reason) => bail!("MLflow cannot be used: {reason}"),
             }
         }
     }
@@ -135,12 +135,12 @@ impl RegistryServer {
     /// One line for the status.
     pub(crate) async fn line(&mut self) -> String {
         match self.progress() {
-            RunUpdate::Starting => format!("starting at {}", self.url()),
-            RunUpdate::Ready(registry) => {
+            Progress::Starting => format!("starting at {}", self.url()),
+            Progress::Ready(registry) => {
                 let answer = tokio::time::timeout(ANSWER_LIMIT, champion(&registry)).await;
                 format!("{} ({})", self.url(), answer.as_deref().unwrap_or("no answer yet"))
             }
-            RunUpdate::Unusable(reason) => {
+            Progress::Unusable(reason) => {
                 format!("not in use; the loop goes on without it: {}", reason.replace('\n', " "))
             }
         }

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use modloop_environment::{EnvironmentError, parsed};
 #[cfg(target_arch = "x86_64")]
 use modloop_kernels::Instructions;
 
@@ -39,14 +40,22 @@ pub enum BackendChoice {
     OnnxRuntime,
 }
 
+/// What the variable may say, for people.
+const WORDS: &str = "auto, kernels or onnxruntime";
+
 /// A word that is not a [`BackendChoice`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a backend: expected auto, kernels or onnxruntime")]
+#[error("{0:?} is not a backend: expected {WORDS}")]
 pub struct BackendError(String);
 
 impl BackendChoice {
-    /// What `MODLOOP_BACKEND` may say, for people.
-    pub const WORDS: &str = "auto, kernels or onnxruntime";
+    /// What `MODLOOP_BACKEND` says; `Auto` when it is not set.
+    ///
+    /// # Errors
+    /// A word that is not a choice.
+    pub fn from_environment() -> Result<Self, EnvironmentError> {
+        parsed("MODLOOP_BACKEND", Some(Self::Auto), WORDS)
+    }
 }
 
 impl FromStr for BackendChoice {

@@ -4,23 +4,13 @@ use modloop_domain::{Actor, CommunityThresholds, ItemText, Probability, Threshol
 use modloop_operator::{Command, Operator, OperatorError};
 use modloop_store::Store;
 use modloop_store::labels::HumanLabel;
-use modloop_store::models::NewModel;
 use modloop_store::testing::TestDatabase;
 use serde_json::json;
 
 async fn database() -> TestDatabase {
     let database = TestDatabase::create().await;
-    let store = database.store().await;
-    for (version, bundle_uri) in [("v1", None), ("v2", Some("s3://models/v2.tar.gz".to_owned()))] {
-        let model = NewModel {
-            version: version.parse().expect("a version"),
-            labels: vec!["hate".parse().expect("a label")],
-            baseline: json!({}),
-            metrics: json!({}),
-            bundle_uri,
-        };
-        store.register_model(&model).await.expect("registered");
-    }
+    database.register_model("v1", None).await;
+    database.register_model("v2", Some("s3://models/v2.tar.gz")).await;
     database.insert_item("rust", "t1_1", &ItemText::new(None, "hello")).await;
     database
 }

@@ -135,6 +135,13 @@ const ADVANCE: &str = "
         watermark_at = greatest(f.watermark_at, excluded.watermark_at),
         gap_cursor = null, gap_top = null, gap_top_at = null";
 
+/// $3 why it failed; null: it went well.
+const PASS: &str = "
+    update communities
+    set last_fetched_at = case when $3::text is null then now() else last_fetched_at end,
+        last_error = $3, last_error_at = case when $3::text is not null then now() end
+    where source = $1 and name = $2";
+
 const CHANGING: &str = "changing a community";
 const LISTING: &str = "reading how far a listing was read";
 
@@ -246,19 +253,9 @@ impl Store {
 
     /// Notes a pass over a community that succeeded (`error` is `None`), or why it failed.
     pub async fn record_pass(&self, community: &Community, error: Option<&str>) -> Result<(), StoreError> {
-        let sql = match error {
-            None => {
-                "update communities set last_fetched_at = now(), last_error = null, last_error_at = null
-                     where source = $1 and name = $2 and $3::text is null"
-            }
-            Some(_) => {
-                "update communities set last_error = $3, last_error_at = now()
-                        where source = $1 and name = $2"
-            }
-        };
         let (source, name) = key(community);
         let parameters = [(&source as _, Type::TEXT), (&name as _, Type::TEXT), (&error as _, Type::TEXT)];
-        self.change("noting how a pass over a community went", sql, &parameters).await.map(drop)
+        self.change("noting how a pass over a community went", PASS, &parameters).await.map(drop)
     }
 }
 

@@ -62,10 +62,20 @@ const SAVE: &str = "
 impl Store {
     /// A document as it is now; what was never changed has its defaults.
     pub async fn settings<T: Document>(&self) -> Result<T, StoreError> {
-        let row = self.row_or_none("reading settings", LATEST, &[(&T::NAME as _, Type::TEXT)]).await?;
-        let stored: Value = row.as_ref().map_or_else(|| Ok(json!({})), |row| column(row, "document"))?;
-        modloop_settings::read(&stored)
-            .map_err(|e| StoreError::corrupt(format!("settings that this release cannot read: {e}")))
+        modloop_settings::read(&self.stored_settings(T::NAME).await?).map_err(unreadable)
+    }
+
+    /// Whether this release can read a document as it is now.
+    ///
+    /// # Errors
+    /// Names the field that it cannot read, or the document that does not exist.
+    pub async fn check_settings(&self, name: &str) -> Result<(), StoreError> {
+        modloop_settings::complete(name, &self.stored_settings(name).await?).map(drop).map_err(unreadable)
+    }
+
+    async fn stored_settings(&self, name: &str) -> Result<Value, StoreError> {
+        let row = self.row_or_none("reading settings", LATEST, &[(&name as _, Type::TEXT)]).await?;
+        row.as_ref().map_or_else(|| Ok(json!({})), |row| column(row, "document"))
     }
 
     /// All versions of a document, the newest first; the last one is the defaults.
@@ -114,6 +124,10 @@ impl Store {
             }),
         }
     }
+}
+
+fn unreadable(error: SettingsError) -> StoreError {
+    StoreError::corrupt(format!("settings that this release cannot read: {error}"))
 }
 
 /// RFC 7396: objects are merged field by field, everything else is replaced.

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use modloop_domain::{Community, DriftVerdict, ModelVersion};
 use serde::Serialize;
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use crate::communities::community;
 use crate::models::{ChallengerMode, Serving};
+use crate::queue::STUCK_AFTER;
 use crate::row::{column, count, parsed};
 use crate::{Store, StoreError};
 
@@ -114,7 +116,8 @@ pub struct DecisionCounts {
     pub remove: u64,
 }
 
-/// Folded totals and what came since; what waits and what is open are few, and have indexes of their own.
+/// $1 attempts after which an item is stuck. Folded totals and what came since; what waits and what is open are
+/// few, and have indexes of their own.
 pub(crate) const COMMUNITIES: &str = "
     select c.source, c.name, c.enabled, c.last_fetched_at, c.last_error,
         coalesce(t.stored, 0) + coalesce(d.stored, 0) as stored,
@@ -128,7 +131,7 @@ pub(crate) const COMMUNITIES: &str = "
                 sum(restored)::bigint as restored
             from count_deltas group by 1) d on d.community_id = c.id
         left join (
-            select community_id, count(*) as waiting, count(*) filter (where queue_attempts >= 5) as stuck
+            select community_id, count(*) as waiting, count(*) filter (where queue_attempts >= $1) as stuck
             from items where pending_since is not null group by 1) w on w.community_id = c.id
         left join (select community_id, count(*) as flagged from queue group by 1) q on q.community_id = c.id
     order by c.source, c.name";
@@ -178,7 +181,7 @@ impl Store {
     /// What `up` and `modloop status` show. Cheap enough to repeat every second.
     pub async fn status(&self) -> Result<Status, StoreError> {
         let (communities, drift, serving, shipped) = futures::try_join!(
-            self.rows(DOING, COMMUNITIES, &[]),
+            self.rows(DOING, COMMUNITIES, &[(&STUCK_AFTER as _, Type::INT4)]),
             self.rows(DOING, DRIFT, &[]),
             self.serving(),
             self.row_or_none(DOING, SHIPPED, &[]),

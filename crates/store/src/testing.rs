@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use modloop_domain::{HashKey, ItemState, ItemText};
+use serde_json::json;
 use tokio_postgres::Client;
 use url::Url;
 
+use crate::models::NewModel;
 use crate::{DatabaseSettings, Store, StoreError, connection, migrate};
 
 /// Lets one test process at a time make the template.
@@ -85,6 +87,21 @@ impl TestDatabase {
     /// When it cannot be had.
     pub async fn client(&self) -> Client {
         connection::open(&self.settings).await.unwrap_or_else(|e| panic!("no connection: {e}"))
+    }
+
+    /// Makes a model known with the one label `hate`, and without figures.
+    ///
+    /// # Panics
+    /// When Postgres refuses it.
+    pub async fn register_model(&self, version: &str, bundle_uri: Option<&str>) {
+        let model = NewModel {
+            version: version.parse().unwrap_or_else(|e| panic!("{e}")),
+            labels: vec!["hate".parse().unwrap_or_else(|e| panic!("{e}"))],
+            baseline: json!({}),
+            metrics: json!({}),
+            bundle_uri: bundle_uri.map(str::to_owned),
+        };
+        self.store().await.register_model(&model).await.unwrap_or_else(|e| panic!("{version}: {e}"));
     }
 
     /// Stores an item that waits for its scores, in a community of Reddit with the default thresholds. With

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use modloop_classifier::{BackendChoice, Classifier, ClassifierOptions};
 use modloop_cloud::{BundleStorage, SdkConfig, sdk_config, secret};
-use modloop_environment::{EnvironmentError, optional, parsed, required};
+use modloop_environment::{EnvironmentError, optional, required};
 use modloop_store::models::NewModel;
 use modloop_store::{Credentials, Database, DatabaseSettings, Store};
 
@@ -54,7 +54,7 @@ impl Settings {
             )?,
             bundle_dir: packaged("BUNDLE_DIR", "bundle")?,
             runtime_library: packaged("ORT_DYLIB_PATH", "libonnxruntime.so")?,
-            backend: parsed("MODLOOP_BACKEND", Some(BackendChoice::Auto), BackendChoice::WORDS)?,
+            backend: BackendChoice::from_environment()?,
         })
     }
 }

@@ -15,7 +15,7 @@ pub use context::{Context, start};
 pub use error::MonitorError;
 pub use event::Event;
 pub use handler::handle;
-pub use reference::ReferenceKind;
+pub use reference::{ReferenceKind, grid, length_bounds};
 pub use request::RetrainRequests;
 pub use settings::Settings;
 pub use summary::{Entry, Summary};

@@ -108,11 +108,13 @@ async fn complete<Q>(
     Ok(made)
 }
 
-pub(crate) fn length_bounds() -> [i32; LENGTH_BOUNDS.len()] {
+/// The bounds of length buckets, as Postgres takes them.
+pub fn length_bounds() -> [i32; LENGTH_BOUNDS.len()] {
     LENGTH_BOUNDS.map(|bound| i32::try_from(bound).unwrap_or(i32::MAX))
 }
 
-pub(crate) fn grid(length_bounds: &[i32]) -> Grid<'_> {
+/// The grid that predictions are counted on.
+pub fn grid(length_bounds: &[i32]) -> Grid<'_> {
     Grid { cells: GRID, length_bounds }
 }
 

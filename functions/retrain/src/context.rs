@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use modloop_classifier::{BackendChoice, ClassifierOptions};
 use modloop_cloud::{BundleStorage, SdkConfig, TrainingJobs, sdk_config, secret};
 use modloop_domain::ModelVersion;
-use modloop_environment::{optional, parsed, required};
+use modloop_environment::{optional, required};
 use modloop_labeler::ApiKey;
 use modloop_registry::{Login, Registry, RegistrySettings};
 use modloop_store::{Credentials, Database, DatabaseSettings};
@@ -63,8 +63,8 @@ impl Context {
 }
 
 async fn outside(cloud: &SdkConfig, settings: &Settings) -> anyhow::Result<Outside> {
-    let backend = parsed("MODLOOP_BACKEND", Some(BackendChoice::Auto), BackendChoice::WORDS)?;
-    let options = ClassifierOptions::on_all_cores(settings.runtime_library.clone()).with_backend(backend);
+    let options = ClassifierOptions::on_all_cores(settings.runtime_library.clone())
+        .with_backend(BackendChoice::from_environment()?);
     Ok(Outside {
         files: Arc::new(BundleStorage::new(cloud)),
         jobs: Arc::new(TrainingJobs::new(cloud)),

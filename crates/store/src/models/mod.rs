@@ -15,7 +15,7 @@ use crate::row::{column, parsed, parsed_list};
 use crate::{Store, StoreError};
 
 pub use by_hand::SwitchError;
-pub use switching::{Change, KnownModel, Switch, SwitchAction, TrialStart};
+pub use switching::{KnownModel, Switch, SwitchAction, TrialStart};
 pub use trials::{Health, HealthEntry, TrialNumbers};
 
 /// A model as [`Store::register_model`] takes it.

@@ -1,13 +1,12 @@
 use chrono::{DateTime, Utc};
 use modloop_domain::{ModelVersion, Probability, RunState};
 use serde::Serialize;
-use serde_json::Value;
 use tokio_postgres::Row;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::Type;
 
 use super::ChallengerMode;
 use crate::row::{column, parsed, parsed_or_none};
-use crate::runs::{Run, RunUpdate, TELL, moved, run};
+use crate::runs::{Change, Run, TELL, moved};
 use crate::{Store, StoreError};
 
 /// How a trial begins.
@@ -17,17 +16,6 @@ pub struct TrialStart {
     pub mode: ChallengerMode,
     /// The share of items it does it for.
     pub share: Probability,
-}
-
-/// What a move of a run writes.
-#[derive(Debug, Clone, Copy)]
-pub struct Change<'a> {
-    /// What the step found out.
-    pub update: &'a RunUpdate,
-    /// In words, for the story and the audit log.
-    pub what: &'a str,
-    /// With numbers.
-    pub facts: &'a Value,
 }
 
 /// What a switch did.
@@ -188,24 +176,15 @@ impl Store {
             ChallengerMode::Canary => RunState::Canary,
         };
         let (mode, share) = (start.mode.as_str(), start.share.get());
-        let Change { update, what, facts } = change;
-        let parameters = [
-            (&id as _, Type::INT8),
-            (&from.as_str() as _, Type::TEXT),
-            (&to.as_str() as _, Type::TEXT),
-            (&Json(update) as _, Type::JSONB),
-            (&what as _, Type::TEXT),
-            (facts as _, Type::JSONB),
-            (&mode as _, Type::TEXT),
-            (&share as _, Type::FLOAT4),
-        ];
-        self.row_or_none(DOING, &start_sql(), &parameters).await?.as_ref().map(run).transpose()
+        let trial = [(&mode as _, Type::TEXT), (&share as _, Type::FLOAT4)];
+        self.take_step(DOING, &start_sql(), id, (from, to), change, &trial).await
     }
 
     /// The challenger takes over: state, aliases, story and audit in one statement. `None`: the run is not
     /// in canary, or its challenger was withdrawn.
     pub async fn promote_challenger(&self, id: i64, change: Change<'_>) -> Result<Option<Run>, StoreError> {
-        self.switch(&promote_sql(), id, (RunState::Canary, RunState::Champion), change).await
+        let step = (RunState::Canary, RunState::Champion);
+        self.take_step(DOING, &promote_sql(), id, step, change, &[]).await
     }
 
     /// The challenger's trial ends, and the run with it in `to`; the champion was never away. One statement,
@@ -216,25 +195,7 @@ impl Store {
         (from, to): (RunState, RunState),
         change: Change<'_>,
     ) -> Result<Option<Run>, StoreError> {
-        self.switch(&withdraw_sql(), id, (from, to), change).await
-    }
-
-    async fn switch(
-        &self,
-        sql: &str,
-        id: i64,
-        (from, to): (RunState, RunState),
-        Change { update, what, facts }: Change<'_>,
-    ) -> Result<Option<Run>, StoreError> {
-        let parameters = [
-            (&id as _, Type::INT8),
-            (&from.as_str() as _, Type::TEXT),
-            (&to.as_str() as _, Type::TEXT),
-            (&Json(update) as _, Type::JSONB),
-            (&what as _, Type::TEXT),
-            (facts as _, Type::JSONB),
-        ];
-        self.row_or_none(DOING, sql, &parameters).await?.as_ref().map(run).transpose()
+        self.take_step(DOING, &withdraw_sql(), id, (from, to), change, &[]).await
     }
 
     /// The model that decides: the alias, or the one that ships inside the function. `None` before any

@@ -9,11 +9,12 @@ mod story;
 use modloop_domain::{Actor, RunState};
 use tokio_postgres::types::{Json, Type};
 
+use crate::connection::Parameter;
 use crate::row::column;
 use crate::{Store, StoreError};
 
 pub(crate) use run::run;
-pub use run::{Run, RunRequest, RunUpdate};
+pub use run::{Change, Run, RunRequest, RunUpdate};
 pub use story::RunEvent;
 
 const DOING: &str = "moving a training run";
@@ -186,21 +187,35 @@ impl Store {
     pub async fn move_run(
         &self,
         id: i64,
-        (from, to): (RunState, RunState),
-        update: &RunUpdate,
-        what: &str,
-        facts: &serde_json::Value,
+        step: (RunState, RunState),
+        change: Change<'_>,
     ) -> Result<Option<Run>, StoreError> {
         let sql = format!("with moved as ({}), told as ({TELL}) select * from moved", moved(""));
-        let parameters = [
+        self.take_step(DOING, &sql, id, step, change, &[]).await
+    }
+
+    /// Runs a statement that moves a run and returns its row, if it moved: $1 to $4 as in [`moved`], $5 and $6
+    /// as in [`TELL`], then `more`.
+    pub(crate) async fn take_step(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        id: i64,
+        (from, to): (RunState, RunState),
+        Change { update, what, facts }: Change<'_>,
+        more: &[Parameter<'_>],
+    ) -> Result<Option<Run>, StoreError> {
+        let (from, to, update) = (from.as_str(), to.as_str(), Json(update));
+        let mut parameters: Vec<Parameter<'_>> = vec![
             (&id as _, Type::INT8),
-            (&from.as_str() as _, Type::TEXT),
-            (&to.as_str() as _, Type::TEXT),
-            (&Json(update) as _, Type::JSONB),
+            (&from as _, Type::TEXT),
+            (&to as _, Type::TEXT),
+            (&update as _, Type::JSONB),
             (&what as _, Type::TEXT),
             (facts as _, Type::JSONB),
         ];
-        self.row_or_none(DOING, &sql, &parameters).await?.as_ref().map(run).transpose()
+        parameters.extend_from_slice(more);
+        self.row_or_none(doing, sql, &parameters).await?.as_ref().map(run).transpose()
     }
 
     /// Asks for a run to be stopped: its next step ends it, and stops its job. Asking twice is asking once.

@@ -116,6 +116,17 @@ pub struct RunUpdate {
     pub reason: Option<String>,
 }
 
+/// What a move of a run writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// What the step found out.
+    pub update: &'a RunUpdate,
+    /// In words, for the story and the audit log.
+    pub what: &'a str,
+    /// With numbers.
+    pub facts: &'a Value,
+}
+
 pub(crate) fn run(row: &Row) -> Result<Run, StoreError> {
     Ok(Run {
         id: column(row, "id")?,

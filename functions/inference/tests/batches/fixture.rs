@@ -7,7 +7,6 @@ use modloop_classifier::{ScoreError, TextScores};
 use modloop_domain::{ItemText, Label, ModelVersion, Probability};
 use modloop_inference::{Context, LoadModel, ModelError, Models, Report, Scorer, Source, handle};
 use modloop_store::Database;
-use modloop_store::models::NewModel;
 use modloop_store::testing::TestDatabase;
 use serde_json::json;
 
@@ -100,7 +99,7 @@ impl Fixture {
         again_after: Duration,
     ) -> Self {
         let loader = FakeLoader::default();
-        register(&database, shipped.version().as_str(), None).await;
+        database.register_model(shipped.version().as_str(), None).await;
         let models = Models::new(loader.clone(), shipped, again_after);
         let context = Context { database: Database::new(database.settings().clone()), models };
         Self { context, loader, database }
@@ -128,17 +127,6 @@ impl Fixture {
     pub(crate) async fn waiting(&self) -> u64 {
         self.database.store().await.totals().await.expect("counts").waiting
     }
-}
-
-pub(crate) async fn register(database: &TestDatabase, version: &str, bundle_uri: Option<&str>) {
-    let model = NewModel {
-        version: version.parse().expect("a version"),
-        labels: vec!["hate".parse().expect("a label")],
-        baseline: json!({}),
-        metrics: json!({}),
-        bundle_uri: bundle_uri.map(str::to_owned),
-    };
-    database.store().await.register_model(&model).await.expect("registered");
 }
 
 /// An event as SQS sends it; message ids are m0, m1, …

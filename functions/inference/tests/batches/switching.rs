@@ -5,7 +5,7 @@ use modloop_cloud::CloudError;
 use modloop_inference::{ModelError, Scorer};
 use modloop_store::testing::TestDatabase;
 
-use crate::fixture::{FakeScorer, Fixture, messages, register};
+use crate::fixture::{FakeScorer, Fixture, messages};
 
 const URI: &str = "s3://bundles/v2.tar.gz";
 
@@ -18,7 +18,7 @@ async fn point_champion_at(function: &Fixture, version: &str) {
 
 async fn with_second_model(again_after: Duration, bundle_uri: Option<&str>) -> Fixture {
     let database = Arc::new(TestDatabase::create().await);
-    register(&database, "v2", bundle_uri).await;
+    database.register_model("v2", bundle_uri).await;
     Fixture::on(database, Arc::new(FakeScorer::new("v1")), again_after).await
 }
 

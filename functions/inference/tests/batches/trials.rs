@@ -7,14 +7,14 @@ use std::time::Duration;
 use modloop_inference::Scorer;
 use modloop_store::testing::TestDatabase;
 
-use crate::fixture::{BAD, FakeScorer, Fixture, UNSCORABLE, failures, messages, register};
+use crate::fixture::{BAD, FakeScorer, Fixture, UNSCORABLE, failures, messages};
 
 const URI: &str = "s3://bundles/v2.tar.gz";
 
 /// v1 in service and v2 on trial.
 async fn on_trial(mode: &str, share: f32, challenger: Arc<dyn Scorer>) -> Fixture {
     let database = Arc::new(TestDatabase::create().await);
-    register(&database, "v2", Some(URI)).await;
+    database.register_model("v2", Some(URI)).await;
     let function = Fixture::on(database, Arc::new(FakeScorer::new("v1")), Duration::from_secs(300)).await;
     point(&function, mode, share).await;
     function.loader.answers.lock().expect("no panic").push_back(Ok(challenger));

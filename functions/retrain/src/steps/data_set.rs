@@ -15,9 +15,6 @@ use sha2::{Digest, Sha256};
 use super::{Step, Work};
 use crate::{RetrainError, bundles};
 
-/// Labeled items that are looked at.
-const MAX_ITEMS: u32 = 50_000;
-
 /// What a job trains on and is measured by.
 pub(super) struct DataSet<'a> {
     /// New labels.
@@ -57,11 +54,7 @@ impl Work<'_> {
         progress: RunUpdate,
     ) -> Result<Step, RetrainError> {
         let (run, labels, champion) = (self.run.id, self.labels().await?, self.champion()?);
-        let items = self
-            .context
-            .database
-            .ask(async |store| store.labeled_items(run, champion, MAX_ITEMS).await)
-            .await?;
+        let items = self.labeled_items(champion).await?;
         let items: Vec<LabeledItem> =
             items.into_iter().filter(|item| permission.covers(&item.community)).collect();
         let data_set = self.divide(&items)?;

@@ -14,9 +14,6 @@ use super::{Step, Work};
 use crate::bundles::{self, OpenBundle, blocking};
 use crate::{Measurement, RetrainError};
 
-/// Labeled items that are looked at.
-const MAX_ITEMS: u32 = 50_000;
-
 impl Work<'_> {
     /// Measures both models on the gold set exactly as they are served, and judges. A challenger that passes
     /// is kept, registered and made known, each under its own name: a repeat finds it.
@@ -53,12 +50,7 @@ impl Work<'_> {
         champion: &OpenBundle,
         challenger: &OpenBundle,
     ) -> Result<GateReport, RetrainError> {
-        let (run, version) = (self.run.id, self.champion()?);
-        let items = self
-            .context
-            .database
-            .ask(async |store| store.labeled_items(run, version, MAX_ITEMS).await)
-            .await?;
+        let items = self.labeled_items(self.champion()?).await?;
         let gold = self.divide(&items)?.gold;
         let labels = champion.bundle.labels();
         let lines: Vec<DevLine> = gold.iter().map(|item| line(item, labels)).collect();

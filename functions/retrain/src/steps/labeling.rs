@@ -19,9 +19,6 @@ const BATCH: u32 = 40;
 const PATIENCE: u16 = 3;
 /// What a batch may take when the endpoint is slow: another is not begun with less time left.
 const BATCH_TAKES: Duration = Duration::from_secs(60);
-/// Labeled items that are looked at.
-const MAX_ITEMS: u32 = 50_000;
-
 /// Why labeling came to its end.
 enum Ended {
     /// Every item was asked about.
@@ -132,7 +129,7 @@ impl Work<'_> {
     async fn labeling_progress(&self, ended: &Ended) -> Result<RunUpdate, RetrainError> {
         let (run, database) = (self.run.id, &self.context.database);
         let champion = self.champion()?;
-        let items = database.ask(async |store| store.labeled_items(run, champion, MAX_ITEMS).await).await?;
+        let items = self.labeled_items(champion).await?;
         let agreed = database.ask(async |store| store.agreement(run).await).await?;
         let spent = database.ask(async |store| store.spent(&RunBudget::period(run)).await).await?;
         let labeling = json!({

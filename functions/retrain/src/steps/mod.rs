@@ -10,15 +10,18 @@ mod sampling;
 mod training;
 mod trial;
 
-use modloop_domain::RunState;
+use modloop_domain::{ModelVersion, RunState};
 use modloop_store::Store;
-use modloop_store::models::Change;
+use modloop_store::labels::LabeledItem;
 use modloop_store::permissions::TrainingPermission;
-use modloop_store::runs::{Run, RunUpdate};
+use modloop_store::runs::{Change, Run, RunUpdate};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{Context, Deadline, RetrainError, RunSettings};
+
+/// Labeled items that are looked at.
+const MAX_ITEMS: u32 = 50_000;
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +80,12 @@ impl<'a> Work<'a> {
         Ok(self.context.database.ask(async |store| store.training_permission().await).await?)
     }
 
+    /// The newest labeled items with their scores by a model, those of this run among them.
+    async fn labeled_items(&self, model: &ModelVersion) -> Result<Vec<LabeledItem>, RetrainError> {
+        let run = self.run.id;
+        Ok(self.context.database.ask(async |store| store.labeled_items(run, model, MAX_ITEMS).await).await?)
+    }
+
     /// An operator asked for it, or withdrew the permission that the run trains by.
     async fn reason_to_stop(&self) -> Result<Option<String>, RetrainError> {
         if let Some(actor) = &self.run.stop_requested_by {
@@ -116,8 +125,8 @@ impl<'a> Work<'a> {
         facts: &Value,
     ) -> Result<Step, RetrainError> {
         let (id, from) = (self.run.id, self.run.state);
-        let database = &self.context.database;
-        database.ask(async |store| store.move_run(id, (from, to), progress, what, facts).await).await?;
+        let (database, change) = (&self.context.database, Change { update: progress, what, facts });
+        database.ask(async |store| store.move_run(id, (from, to), change).await).await?;
         tracing::info!(run = id, from = from.as_str(), to = to.as_str(), what, %facts, "the run moved");
         Ok(Step::Moved(to))
     }

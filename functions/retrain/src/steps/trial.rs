@@ -1,8 +1,8 @@
 use modloop_domain::Probability;
 use modloop_domain::RunState;
 use modloop_gate::{Evidence, GateReport, Pair, TrialReport, TrialVerdict, Work as Done, judge_trial};
-use modloop_store::models::{ChallengerMode, Change, Health, Serving, TrialNumbers, TrialStart};
-use modloop_store::runs::RunUpdate;
+use modloop_store::models::{ChallengerMode, Health, Serving, TrialNumbers, TrialStart};
+use modloop_store::runs::{Change, RunUpdate};
 use serde_json::{Value, json};
 
 use super::{Step, Work, read};

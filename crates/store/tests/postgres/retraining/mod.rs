@@ -7,7 +7,7 @@ mod switches;
 
 use modloop_domain::{RequestedBy, RunState};
 use modloop_store::Store;
-use modloop_store::runs::{RunRequest, RunUpdate};
+use modloop_store::runs::{Change, RunRequest, RunUpdate};
 use modloop_store::testing::TestDatabase;
 use serde_json::json;
 
@@ -31,5 +31,9 @@ pub(crate) async fn with_run() -> (TestDatabase, Store, i64) {
 pub(crate) async fn bring_to(store: &Store, run: i64, to: RunState) {
     let from = store.run(run).await.expect("reads").expect("a run").state;
     let progress = RunUpdate { reason: Some("a test".into()), ..RunUpdate::default() };
-    store.move_run(run, (from, to), &progress, "moved", &json!({})).await.expect("moves").expect("was there");
+    store
+        .move_run(run, (from, to), Change { update: &progress, what: "moved", facts: &json!({}) })
+        .await
+        .expect("moves")
+        .expect("was there");
 }

@@ -1,9 +1,13 @@
 use modloop_domain::Actor;
 use modloop_domain::{RequestedBy, RunState};
-use modloop_store::runs::{RunRequest, RunUpdate};
-use serde_json::json;
+use modloop_store::runs::{Change, RunRequest, RunUpdate};
+use serde_json::{Value, json};
 
 use super::{asked, bring_to, with_run};
+
+fn began<'a>(update: &'a RunUpdate, facts: &'a Value) -> Change<'a> {
+    Change { update, what: "began", facts }
+}
 
 #[tokio::test]
 async fn an_episode_starts_one_run_however_often_it_is_delivered() {
@@ -25,11 +29,11 @@ async fn a_run_moves_once_and_tells_so_once() {
     let progress =
         RunUpdate { champion_version: Some("v1".parse().expect("a version")), ..RunUpdate::default() };
     let step = (RunState::Requested, RunState::Sampling);
-    let moved = store.move_run(run, step, &progress, "began", &json!({"n": 1})).await.expect("moves");
+    let moved = store.move_run(run, step, began(&progress, &json!({"n": 1}))).await.expect("moves");
     let moved = moved.expect("it was requested");
     assert_eq!((moved.state, moved.started_at.is_some()), (RunState::Sampling, true));
     assert_eq!(moved.champion_version.as_ref().map(|v| v.as_str()), Some("v1"));
-    let again = store.move_run(run, step, &progress, "began", &json!({})).await.expect("asks");
+    let again = store.move_run(run, step, began(&progress, &json!({}))).await.expect("asks");
     assert!(again.is_none(), "it had moved on");
     let story = store.story(run).await.expect("reads");
     let story: Vec<_> = story.iter().map(|event| (event.state.as_str(), event.what.as_str())).collect();
@@ -42,13 +46,7 @@ async fn only_one_run_is_under_way() {
     let (second, _) = store.request_run(&asked()).await.expect("stored");
     bring_to(&store, first, RunState::Sampling).await;
     let moved = store
-        .move_run(
-            second,
-            (RunState::Requested, RunState::Sampling),
-            &RunUpdate::default(),
-            "began",
-            &json!({}),
-        )
+        .move_run(second, (RunState::Requested, RunState::Sampling), began(&RunUpdate::default(), &json!({})))
         .await;
     assert!(moved.expect_err("the first is under way").to_string().contains("runs_active"));
     assert_eq!(store.current_run().await.expect("reads").map(|run| run.id), Some(first));
@@ -66,7 +64,7 @@ async fn why_a_run_waits_is_told_once_and_forgotten_when_it_moves() {
     assert_eq!((waiting.reason.as_deref(), waiting.failing_since.is_some()), (Some("S3 is full"), true));
     assert_eq!(store.story(run).await.expect("reads").len(), 3);
     let step = (RunState::Requested, RunState::Sampling);
-    let moved = store.move_run(run, step, &RunUpdate::default(), "began", &json!({})).await.expect("moves");
+    let moved = store.move_run(run, step, began(&RunUpdate::default(), &json!({}))).await.expect("moves");
     let moved = moved.expect("it was requested");
     assert_eq!((moved.reason, moved.failing_since), (None, None));
 }

@@ -2,9 +2,9 @@ use modloop_domain::RunState;
 use modloop_domain::{Actor, ModelVersion, Probability};
 use modloop_store::Store;
 use modloop_store::models::SwitchAction;
-use modloop_store::models::{ChallengerMode, Change, HealthEntry, NewModel, SwitchError, TrialStart};
+use modloop_store::models::{ChallengerMode, HealthEntry, NewModel, SwitchError, TrialStart};
 use modloop_store::predictions::BatchHealth;
-use modloop_store::runs::RunUpdate;
+use modloop_store::runs::{Change, RunUpdate};
 use modloop_store::testing::TestDatabase;
 use serde_json::json;
 
